@@ -44,7 +44,7 @@ def find_units(
         if word_ids is None or t == 0 or word_ids[t] < 0 or word_ids[t] != word_ids[t - 1]
     ]
     units = []
-    for start, stop in zip(starts, starts[1:] + [length], strict=True):
+    for start, stop in zip(starts, [*starts[1:], length], strict=False):
         is_eligible = all(maskable[start:stop]) and (
             segment_ids is None or len(set(segment_ids[start:stop])) == 1
         )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The native backend: names the element kinds of maskcore.h and calls the binding.
+
+Owns the instruction-set levels as Python sees them. Conversion only; the kernel is csrc/.
+"""
+
+from __future__ import annotations
+
+from itertools import count, takewhile
+
+from maskcore import _core
+from maskcore._call import MaskCall
+from maskcore.errors import BackendUnavailableError
+
+__all__ = ["active_simd_level", "mask_rows", "simd_levels", "use_simd_level"]
+
+# numpy's dtype.char -> element kind of maskcore.h; integers are known by their size.
+_KINDS = {char: 1 for char in "?bB"}
+_KINDS |= {char: 2 for char in "hH"} | {char: 4 for char in "iI"} | {char: 8 for char in "lLqQ"}
+_KINDS |= {"f": 36, "d": 40}
+_NO_ARRAY = 0
+
+
+def mask_rows(call: MaskCall) -> None:
+    """Fill the outputs of `call`."""
+    _core.mask_rows(
+        call,
+        _NO_ARRAY if call.maskable is None else _KINDS[call.maskable.dtype.char],
+        _NO_ARRAY if call.input_ids is None else _KINDS[call.input_ids.dtype.char],
+        _NO_ARRAY if call.labels is None else _KINDS[call.labels.dtype.char],
+    )
+
+
+def simd_levels() -> tuple[str, ...]:
+    """Return the instruction-set levels that this machine can run, best first."""
+    return tuple(takewhile(lambda name: name is not None, map(_core.simd_level, count())))
+
+
+def active_simd_level() -> str | None:
+    """Return the level in use: the best, or the one that MASKCORE_SIMD names (None if it cannot run)."""
+    level: str | None = _core.active_simd_level()
+    return level
+
+
+def use_simd_level(name: str) -> None:
+    """Force a level for the whole process; the bits are the same on all of them."""
+    if not _core.use_simd_level(name):
+        raise BackendUnavailableError(
+            f"SIMD level {name!r} cannot run here; choose one of {', '.join(simd_levels())}"
+        )
+
+
+if active_simd_level() is None:
+    raise ImportError(f"MASKCORE_SIMD names no level that can run here; choose one of {', '.join(simd_levels())}")

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// A range of rows: reading each row into bits, its budget, and writing what is wanted of it: docs/algorithm.md, sections 1, 6 and 7.
+// Compiled once per instruction set, like row_kernel.hpp, which holds the choice itself.
+#ifndef MASKCORE_BATCH_HPP_
+#define MASKCORE_BATCH_HPP_
+
+#include <stdlib.h>
+
+#include "maskcore.h"
+#include "row_kernel.hpp"
+
+namespace maskcore {
+namespace {
+
+constexpr int64_t kRatioUnit = 1000000000;
+
+// Rows of which the first panels are drawn together, to hide the generator's latency.
+constexpr int64_t kGroupRows = 2;
+
+inline uint32_t budget_from_ratio(int64_t ratio_e9, int64_t cap, uint32_t num_eligible) noexcept {
+  if (num_eligible == 0) return 0;
+  int64_t budget = (2 * ratio_e9 * num_eligible + kRatioUnit) / (2 * kRatioUnit);
+  if (budget < 1) budget = 1;
+  return static_cast<uint32_t>(cap >= 0 && budget > cap ? cap : budget);
+}
+
+template <class Unsigned>
+inline void flag_nonzero(const void* values, uint32_t length, Unsigned significant, uint8_t* flags) noexcept {
+  const Unsigned* elements = static_cast<const Unsigned*>(values);
+  for (uint32_t t = 0; t < length; ++t) flags[t] = (elements[t] & significant) != 0;
+}
+
+template <class Id>
+inline void clear_special(const Id* ids, uint32_t length, const int64_t* ranges, int64_t num_ranges,
+                          uint8_t* flags) noexcept {
+  for (int64_t range = 0; range < num_ranges; ++range) {
+    const int64_t low = ranges[2 * range];
+    const int64_t high = ranges[2 * range + 1];
+    for (uint32_t t = 0; t < length; ++t) flags[t] &= !(ids[t] >= low && ids[t] <= high);
+  }
+}
+
+template <class Isa, class Element>
+inline void write_ones(const uint64_t* bits, uint32_t length, Element one, uint8_t* flags, void* out) noexcept {
+  Isa::expand_bits(bits, length, flags);
+  Element* elements = static_cast<Element*>(out);
+  for (uint32_t t = 0; t < length; ++t) elements[t] = flags[t] != 0 ? one : Element{0};
+}
+
+template <class Isa, class Position>
+class Batch {
+ public:
+  Batch(const maskcore_call& call, const Scratch<Position>& scratch) noexcept
+      : call_(call),
+        length_(static_cast<uint32_t>(call.row_length)),
+        keys_(call.seed),
+        law_(call.length_thresholds, call.num_length_thresholds),
+        plan_(law_, length_, typical_budget(call)),
+        kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr, scratch),
+        s_(scratch) {}
+
+  void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
+    alignas(64) uint32_t draws[kGroupRows][kPanelWords];
+    for (int64_t row = first_row; row < stop_row; row += kGroupRows) {
+      const int64_t num_rows = stop_row - row < kGroupRows ? stop_row - row : kGroupRows;
+      if (num_rows == kGroupRows) {
+        Isa::philox_two_panels(keys_, plan_.first_panel(address_of(row)), plan_.first_panel(address_of(row + 1)),
+                               draws[0], draws[1]);
+      } else {
+        Isa::philox_panel(keys_, plan_.first_panel(address_of(row)), draws[0]);
+      }
+      for (int64_t member = 0; member < num_rows; ++member) mask_one(row + member, draws[member]);
+    }
+  }
+
+ private:
+  static int64_t typical_budget(const maskcore_call& call) noexcept {
+    int64_t budget = call.budget;
+    if (call.ratio_e9 != 0) budget = call.ratio_e9 * call.row_length / kRatioUnit;
+    if (call.budgets != nullptr && call.num_rows > 0) budget = call.budgets[0];
+    return budget < 0 ? 0 : budget > call.row_length ? call.row_length : budget;
+  }
+
+  RowAddress address_of(int64_t row) const noexcept {
+    const uint64_t id = static_cast<uint64_t>(call_.row_ids != nullptr ? call_.row_ids[row] : call_.first_row_id + row);
+    const int64_t epoch = call_.epochs != nullptr ? call_.epochs[row] : call_.epoch;
+    return {static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32), static_cast<uint32_t>(epoch)};
+  }
+
+  void mask_one(int64_t row, const uint32_t* draws) noexcept {
+    load_eligible(row);
+    const RowAddress address = address_of(row);
+    const uint32_t words = num_words(length_);
+    const uint32_t num_eligible = count_all(s_.eligible, words);
+    const uint32_t budget = budget_of(row, num_eligible);
+    if (budget != 0) {
+      kernel_.mask_row(address, num_eligible, budget, draws);
+    } else {
+      memset(s_.masked, 0, (words + 2) * sizeof(uint64_t));
+      memset(s_.span_starts, 0, words * sizeof(uint64_t));
+    }
+    write_row(row, address);
+  }
+
+  uint32_t budget_of(int64_t row, uint32_t num_eligible) const noexcept {
+    if (call_.ratio_e9 != 0) return budget_from_ratio(call_.ratio_e9, call_.budget_cap, num_eligible);
+    const int64_t budget = call_.budgets != nullptr ? call_.budgets[row] : call_.budget;
+    if (budget <= 0) return 0;  // the documented clamp for callers that cannot raise
+    return budget < num_eligible ? static_cast<uint32_t>(budget) : num_eligible;
+  }
+
+  // Fills eligible, unit_starts and segment_starts.
+  void load_eligible(int64_t row) noexcept {
+    const uint32_t words = num_words(length_);
+    const bool has_special = call_.input_ids != nullptr && call_.num_special_ranges != 0;
+    if (call_.maskable_kind == MASKCORE_INT8 && call_.maskable != nullptr && !has_special) {
+      Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s_.eligible);
+    } else {
+      flag_maskable(row);
+      if (has_special) flag_special(row);
+      Isa::nonzero_bits(s_.flags, length_, s_.eligible);
+    }
+    s_.eligible[words] = 0;
+    if (call_.segment_ids != nullptr)
+      Isa::changed_bits(call_.segment_ids + row * call_.row_length, length_, s_.segment_starts);
+    if (call_.word_ids != nullptr) {
+      Isa::word_start_bits(call_.word_ids + row * call_.row_length, length_, s_.unit_starts);
+      if (length_ % kWordBits != 0) s_.unit_starts[words - 1] |= ~uint64_t{0} << (length_ % kWordBits);
+      s_.unit_starts[words] = s_.unit_starts[words + 1] = ~uint64_t{0};
+      kernel_.drop_broken_words();
+    }
+  }
+
+  void flag_maskable(int64_t row) noexcept {
+    if (call_.maskable == nullptr) {
+      memset(s_.flags, 1, length_);
+      return;
+    }
+    const int64_t offset = row * call_.row_length;
+    switch (call_.maskable_kind) {
+      case MASKCORE_INT16:
+        return flag_nonzero<uint16_t>(static_cast<const uint16_t*>(call_.maskable) + offset, length_, 0xFFFFu, s_.flags);
+      case MASKCORE_INT32:
+        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u, s_.flags);
+      case MASKCORE_FLOAT32:  // all but the sign: -0.0 is zero, denormals are not
+        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u >> 1, s_.flags);
+      case MASKCORE_INT64:
+        return flag_nonzero<uint64_t>(static_cast<const uint64_t*>(call_.maskable) + offset, length_, ~uint64_t{0},
+                                      s_.flags);
+      case MASKCORE_FLOAT64:
+        return flag_nonzero<uint64_t>(static_cast<const uint64_t*>(call_.maskable) + offset, length_, ~uint64_t{0} >> 1,
+                                      s_.flags);
+      default:
+        return flag_nonzero<uint8_t>(static_cast<const uint8_t*>(call_.maskable) + offset, length_, 0xFFu, s_.flags);
+    }
+  }
+
+  void flag_special(int64_t row) noexcept {
+    const int64_t offset = row * call_.row_length;
+    if (call_.input_ids_kind == MASKCORE_INT16)
+      clear_special(static_cast<const int16_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
+                    call_.num_special_ranges, s_.flags);
+    else if (call_.input_ids_kind == MASKCORE_INT32)
+      clear_special(static_cast<const int32_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
+                    call_.num_special_ranges, s_.flags);
+    else
+      clear_special(static_cast<const int64_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
+                    call_.num_special_ranges, s_.flags);
+  }
+
+  void write_row(int64_t row, const RowAddress& address) noexcept {
+    if (call_.mask != nullptr) write_mask(row);
+    if (call_.span_numbers != nullptr || call_.positions != nullptr || call_.input_ids != nullptr) {
+      const uint32_t num_masked = Isa::list_ones(s_.masked, num_words(length_), s_.positions);
+      if (call_.span_numbers != nullptr) number_spans(row, num_masked);
+      if (call_.positions != nullptr) write_positions(row, num_masked);
+      if (call_.input_ids != nullptr) {
+        if (call_.input_ids_kind == MASKCORE_INT16)
+          write_tokens<int16_t>(row, address, num_masked);
+        else if (call_.input_ids_kind == MASKCORE_INT32)
+          write_tokens<int32_t>(row, address, num_masked);
+        else
+          write_tokens<int64_t>(row, address, num_masked);
+      }
+    }
+  }
+
+  void write_mask(int64_t row) noexcept {
+    const int64_t offset = row * call_.row_length;
+    switch (call_.maskable_kind) {
+      case MASKCORE_INT8:
+        return Isa::expand_bits(s_.masked, length_, static_cast<uint8_t*>(call_.mask) + offset);
+      case MASKCORE_INT16:
+        return write_ones<Isa, uint16_t>(s_.masked, length_, 1, s_.flags, static_cast<uint16_t*>(call_.mask) + offset);
+      case MASKCORE_INT32:
+        return write_ones<Isa, uint32_t>(s_.masked, length_, 1, s_.flags, static_cast<uint32_t*>(call_.mask) + offset);
+      case MASKCORE_INT64:
+        return write_ones<Isa, uint64_t>(s_.masked, length_, 1, s_.flags, static_cast<uint64_t*>(call_.mask) + offset);
+      case MASKCORE_FLOAT32:
+        return write_ones<Isa, float>(s_.masked, length_, 1.0f, s_.flags, static_cast<float*>(call_.mask) + offset);
+      default:
+        return write_ones<Isa, double>(s_.masked, length_, 1.0, s_.flags, static_cast<double*>(call_.mask) + offset);
+    }
+  }
+
+  void number_spans(int64_t row, uint32_t num_masked) noexcept {
+    int32_t* numbers = call_.span_numbers + row * call_.row_length;
+    memset(numbers, 0, static_cast<uint64_t>(length_) * sizeof(int32_t));
+    int32_t current = 0;
+    uint32_t follows = 0;  // the token after the last masked one
+    for (uint32_t k = 0; k < num_masked; ++k) {
+      const uint32_t position = s_.positions[k];
+      if (k == 0 || position != follows || get_bit(s_.span_starts, position)) ++current;
+      numbers[position] = current;
+      follows = position + 1;
+    }
+  }
+
+  uint32_t num_written(uint32_t num_masked) const noexcept {
+    return num_masked < call_.num_predictions ? num_masked : static_cast<uint32_t>(call_.num_predictions);
+  }
+
+  void write_positions(int64_t row, uint32_t num_masked) noexcept {
+    const int64_t room = call_.num_predictions;
+    const uint32_t written = num_written(num_masked);
+    int32_t* positions = call_.positions + row * room;
+    for (uint32_t k = 0; k < written; ++k) positions[k] = static_cast<int32_t>(s_.positions[k]);
+    for (int64_t k = written; k < room; ++k) positions[k] = 0;
+    if (call_.weights == nullptr) return;
+    float* weights = call_.weights + row * room;
+    for (uint32_t k = 0; k < written; ++k) weights[k] = 1.0f;
+    for (int64_t k = written; k < room; ++k) weights[k] = 0.0f;
+  }
+
+  template <class Id>
+  void write_tokens(int64_t row, const RowAddress& address, uint32_t num_masked) noexcept {
+    const int64_t offset = row * call_.row_length;
+    const Id* original = static_cast<const Id*>(call_.input_ids) + offset;
+    // Labels first: masked_ids may be input_ids itself.
+    if (call_.prediction_ids != nullptr) {
+      Id* predicted = static_cast<Id*>(call_.prediction_ids) + row * call_.num_predictions;
+      const uint32_t written = num_written(num_masked);
+      for (uint32_t k = 0; k < written; ++k) predicted[k] = original[s_.positions[k]];
+      for (int64_t k = written; k < call_.num_predictions; ++k) predicted[k] = 0;
+    }
+    if (call_.labels != nullptr) {
+      if (call_.labels_kind == call_.input_ids_kind)
+        write_labels(original, num_masked, static_cast<Id*>(call_.labels) + offset);
+      else
+        write_labels(original, num_masked, static_cast<int32_t*>(call_.labels) + offset);
+    }
+    if (call_.masked_ids != nullptr) {
+      Id* masked_ids = static_cast<Id*>(call_.masked_ids) + offset;
+      if (masked_ids != original) memcpy(masked_ids, original, static_cast<uint64_t>(length_) * sizeof(Id));
+      replace_tokens(address, num_masked, masked_ids);
+    }
+  }
+
+  template <class Id, class Label>
+  void write_labels(const Id* original, uint32_t num_masked, Label* labels) noexcept {
+    const Label ignored = static_cast<Label>(call_.ignore_index);
+    for (uint32_t t = 0; t < length_; ++t) labels[t] = ignored;
+    for (uint32_t k = 0; k < num_masked; ++k) labels[s_.positions[k]] = static_cast<Label>(original[s_.positions[k]]);
+  }
+
+  // Draws for up to a panel of masked positions at once: first what becomes of each, then the ids of those that get a random one.
+  template <class Id>
+  void replace_tokens(const RowAddress& address, uint32_t num_masked, Id* ids) noexcept {
+    const uint64_t mask_below = call_.replacement_thresholds[0];
+    const uint64_t random_below = call_.replacement_thresholds[1];
+    const Id mask_id = static_cast<Id>(call_.mask_id);
+    uint32_t draws[kPanelBlocks];
+    uint32_t to_randomise[2 * kPanelBlocks];
+    uint32_t num_to_randomise = 0;
+    for (uint32_t first = 0; first < num_masked; first += kPanelBlocks) {
+      const uint32_t count = num_masked - first < kPanelBlocks ? num_masked - first : kPanelBlocks;
+      uint32_t at[kPanelBlocks] = {};
+      for (uint32_t k = 0; k < count; ++k) at[k] = s_.positions[first + k];
+      Isa::draw_at(keys_, kReplacement, address, at, draws);
+      for (uint32_t k = 0; k < count; ++k) {
+        const bool is_kept = draws[k] >= random_below;
+        const bool is_random = draws[k] >= mask_below && !is_kept;
+        ids[at[k]] = is_kept ? ids[at[k]] : mask_id;
+        to_randomise[num_to_randomise] = at[k];
+        num_to_randomise += is_random;
+      }
+      if (num_to_randomise >= kPanelBlocks) {
+        num_to_randomise -= kPanelBlocks;
+        randomise(address, to_randomise + num_to_randomise, kPanelBlocks, ids);
+      }
+    }
+    if (num_to_randomise != 0) randomise(address, to_randomise, num_to_randomise, ids);
+  }
+
+  template <class Id>
+  void randomise(const RowAddress& address, const uint32_t* at, uint32_t count, Id* ids) noexcept {
+    const uint32_t num_random_ids = static_cast<uint32_t>(call_.num_random_ids);
+    if (count <= Isa::kFewDraws) {
+      for (uint32_t k = 0; k < count; ++k) {
+        uint32_t words[4];
+        philox_block(keys_, block_counter(kRandomId, at[k] / 4), address, words);
+        ids[at[k]] = static_cast<Id>(call_.random_ids[mulhi(words[at[k] % 4], num_random_ids)]);
+      }
+      return;
+    }
+    uint32_t padded[kPanelBlocks] = {};
+    uint32_t draws[kPanelBlocks];
+    for (uint32_t k = 0; k < count; ++k) padded[k] = at[k];
+    Isa::draw_at(keys_, kRandomId, address, padded, draws);
+    for (uint32_t k = 0; k < count; ++k)
+      ids[at[k]] = static_cast<Id>(call_.random_ids[mulhi(draws[k], num_random_ids)]);
+  }
+
+  const maskcore_call& call_;
+  const uint32_t length_;
+  const KeySchedule keys_;
+  const LengthLaw law_;
+  const DrawPlan plan_;
+  RowKernel<Isa, Position> kernel_;
+  const Scratch<Position> s_;
+};
+
+template <class Isa, class Position>
+int32_t mask_rows_as(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
+  const uint32_t row_length = static_cast<uint32_t>(call.row_length);
+  void* const memory = malloc(Scratch<Position>::num_bytes(row_length) + kWordBits);
+  if (memory == nullptr) return MASKCORE_OUT_OF_MEMORY;
+  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + kWordBits - 1) / kWordBits * kWordBits;
+  Batch<Isa, Position>(call, Scratch<Position>(reinterpret_cast<uint8_t*>(aligned), row_length)).mask_rows(first_row, stop_row);
+  free(memory);
+  return MASKCORE_OK;
+}
+
+// What every instruction set exports to dispatch.cpp.
+template <class Isa>
+int32_t mask_row_range(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
+  constexpr int64_t kMostForUint16 = 1 << 16;
+  return call.row_length <= kMostForUint16 ? mask_rows_as<Isa, uint16_t>(call, first_row, stop_row)
+                                           : mask_rows_as<Isa, uint32_t>(call, first_row, stop_row);
+}
+
+}  // namespace
+}  // namespace maskcore
+
+#endif  // MASKCORE_BATCH_HPP_

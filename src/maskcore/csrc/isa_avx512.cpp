@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// The primitives for AVX-512 with VBMI2 (Ice Lake, Zen 4 and later). No standard header with code in it may be included here: its
+// inline functions would be compiled for AVX-512 and could be linked into the rest.
+
+// GCC's own avx512fintrin.h reads variables it leaves undefined on purpose (GCC bug 105593, fixed in 13).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include <immintrin.h>
+
+#include "batch.hpp"
+#include "generic.hpp"
+#include "isa.hpp"
+
+namespace maskcore {
+namespace {
+
+// Eight blocks, one in each 64-bit lane; the high halves hold rubbish, which vpmuludq ignores.
+struct EightBlocks {
+  __m512i c0, c1, c2, c3;
+
+  void start(__m512i first_words, const RowAddress& address) noexcept {
+    c0 = first_words;
+    c1 = _mm512_set1_epi32(static_cast<int>(address.row_id_low));
+    c2 = _mm512_set1_epi32(static_cast<int>(address.row_id_high));
+    c3 = _mm512_set1_epi32(static_cast<int>(address.epoch));
+  }
+
+  void round(__m512i k0, __m512i k1) noexcept {
+    constexpr int kXor3 = 0x96;
+    const __m512i product0 = _mm512_mul_epu32(c0, _mm512_set1_epi64(kMultiplier0));
+    const __m512i product1 = _mm512_mul_epu32(c2, _mm512_set1_epi64(kMultiplier1));
+    c0 = _mm512_ternarylogic_epi32(_mm512_srli_epi64(product1, 32), c1, k0, kXor3);
+    c1 = product1;
+    c2 = _mm512_ternarylogic_epi32(_mm512_srli_epi64(product0, 32), c3, k1, kXor3);
+    c3 = product0;
+  }
+
+  // Stores the 32 words in order, where lane 2 q + h holds block 4 h + q.
+  void store(uint32_t* words) const noexcept {
+    constexpr __mmask16 kOdd = 0xAAAA;
+    const __m512i low = _mm512_mask_shuffle_epi32(c0, kOdd, c1, _MM_PERM_CCAA);
+    const __m512i high = _mm512_mask_shuffle_epi32(c2, kOdd, c3, _MM_PERM_CCAA);
+    _mm512_storeu_si512(words, _mm512_unpacklo_epi64(low, high));
+    _mm512_storeu_si512(words + 16, _mm512_unpackhi_epi64(low, high));
+  }
+
+  // The word of each lane that `selector` names, 0 to 3.
+  __m256i select(__m512i selector) const noexcept {
+    __m512i chosen = c0;
+    chosen = _mm512_mask_mov_epi64(chosen, _mm512_cmpeq_epi64_mask(selector, _mm512_set1_epi64(1)), c1);
+    chosen = _mm512_mask_mov_epi64(chosen, _mm512_cmpeq_epi64_mask(selector, _mm512_set1_epi64(2)), c2);
+    chosen = _mm512_mask_mov_epi64(chosen, _mm512_cmpeq_epi64_mask(selector, _mm512_set1_epi64(3)), c3);
+    return _mm512_cvtepi64_epi32(chosen);
+  }
+};
+
+template <int kNum>
+inline void all_rounds(const KeySchedule& keys, EightBlocks (&blocks)[kNum]) noexcept {
+#pragma GCC unroll 10
+  for (int round = 0; round < kNumRounds; ++round) {
+    const __m512i k0 = _mm512_set1_epi32(static_cast<int>(keys.k0[round]));
+    const __m512i k1 = _mm512_set1_epi32(static_cast<int>(keys.k1[round]));
+#pragma GCC unroll 4
+    for (int b = 0; b < kNum; ++b) blocks[b].round(k0, k1);
+  }
+}
+
+inline void start_panel(const Panel& panel, EightBlocks* blocks) noexcept {
+  const __m512i size = _mm512_set1_epi64(panel.first_run_size);
+  const __m512i first = _mm512_set1_epi64(panel.first_run);
+  const __m512i second = _mm512_sub_epi64(_mm512_set1_epi64(panel.second_run), size);
+  const __m512i lanes = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+  for (int half = 0; half < 2; ++half) {
+    const __m512i index = _mm512_add_epi64(lanes, _mm512_set1_epi64(8 * half));
+    const __mmask8 in_first = _mm512_cmplt_epu64_mask(index, size);
+    blocks[half].start(_mm512_add_epi64(index, _mm512_mask_mov_epi64(second, in_first, first)), panel.address);
+  }
+}
+
+struct Avx512 {
+  static constexpr uint32_t kFewDraws = 0;
+
+  static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
+  static uint64_t extract_bits(uint64_t bits, uint64_t mask) noexcept { return _pext_u64(bits, mask); }
+
+  static void philox_panel(const KeySchedule& keys, const Panel& panel, uint32_t* words) noexcept {
+    EightBlocks blocks[2];
+    start_panel(panel, blocks);
+    all_rounds(keys, blocks);
+    for (int b = 0; b < 2; ++b) blocks[b].store(words + 32 * b);
+  }
+
+  static void philox_two_panels(const KeySchedule& keys, const Panel& panel0, const Panel& panel1, uint32_t* words0,
+                                uint32_t* words1) noexcept {
+    EightBlocks blocks[4];
+    start_panel(panel0, blocks);
+    start_panel(panel1, blocks + 2);
+    all_rounds(keys, blocks);
+    for (int b = 0; b < 2; ++b) blocks[b].store(words0 + 32 * b);
+    for (int b = 0; b < 2; ++b) blocks[2 + b].store(words1 + 32 * b);
+  }
+
+  static void draw_at(const KeySchedule& keys, Purpose purpose, const RowAddress& address, const uint32_t* at,
+                      uint32_t* draws) noexcept {
+    EightBlocks blocks[2];
+    __m512i selectors[2];
+    for (int half = 0; half < 2; ++half) {
+      const __m512i position = _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 8 * half)));
+      selectors[half] = _mm512_and_epi64(position, _mm512_set1_epi64(3));
+      const __m512i counter = _mm512_set1_epi64(block_counter(purpose, 0));
+      blocks[half].start(_mm512_or_epi64(_mm512_srli_epi64(position, 2), counter), address);
+    }
+    all_rounds(keys, blocks);
+    for (int half = 0; half < 2; ++half)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(draws + 8 * half), blocks[half].select(selectors[half]));
+  }
+
+  template <int kStride>
+  static uint32_t cut_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
+                            uint32_t num_units, uint64_t* cuts) noexcept {
+    constexpr uint32_t kDraws = 32;
+    using Pieces = UnaryPieces<kStride>;
+    for (uint32_t first = 0; first < num_draws && unit < num_units; first += kDraws) {
+      const __m512i lanes = _mm512_loadu_si512(draws + first);
+      uint64_t reached[kStride];
+      for (uint32_t j = 0; j < law.num_thresholds; ++j)
+        reached[j] = _mm512_cmpge_epu16_mask(lanes, _mm512_set1_epi16(static_cast<short>(law.thresholds[j])));
+      for (uint32_t piece = 0; piece < kDraws && first + piece < num_draws && unit < num_units; piece += Pieces::kPieces) {
+        unit = Pieces::template append<Avx512>(law, reached, num_draws - first - piece, unit, cuts);
+        for (uint32_t j = 0; j < law.num_thresholds; ++j) reached[j] >>= Pieces::kPieces;
+      }
+    }
+    return unit;
+  }
+
+  static uint32_t cut_pieces(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
+                             uint32_t num_units, uint64_t* cuts) noexcept {
+    const uint32_t longest = law.shortest + law.num_thresholds;
+    if (longest <= 4) return cut_unary<4>(law, draws, num_draws, unit, num_units, cuts);
+    if (longest <= 8) return cut_unary<8>(law, draws, num_draws, unit, num_units, cuts);
+    return cut_pieces_one_by_one(law, draws, num_draws, unit, num_units, cuts);
+  }
+
+  static void nonzero_bits(const uint8_t* flags, uint32_t length, uint64_t* bits) noexcept {
+    uint32_t first = 0;
+    for (; first + kWordBits <= length; first += kWordBits) {
+      const __m512i lanes = _mm512_loadu_si512(flags + first);
+      bits[first / kWordBits] = _mm512_test_epi8_mask(lanes, lanes);
+    }
+    if (first < length) {
+      const __m512i lanes = _mm512_maskz_loadu_epi8(~uint64_t{0} >> (kWordBits - (length - first)), flags + first);
+      bits[first / kWordBits] = _mm512_test_epi8_mask(lanes, lanes);
+    }
+  }
+
+  static void expand_bits(const uint64_t* bits, uint32_t length, uint8_t* flags) noexcept {
+    const __m512i ones = _mm512_set1_epi8(1);
+    uint32_t first = 0;
+    for (; first + kWordBits <= length; first += kWordBits)
+      _mm512_storeu_si512(flags + first, _mm512_maskz_mov_epi8(bits[first / kWordBits], ones));
+    if (first < length)
+      _mm512_mask_storeu_epi8(flags + first, ~uint64_t{0} >> (kWordBits - (length - first)),
+                              _mm512_maskz_mov_epi8(bits[first / kWordBits], ones));
+  }
+
+  static uint32_t list_ones(const uint64_t* bits, uint32_t words, uint16_t* list) noexcept {
+    uint16_t* end = list;
+    __m512i index = _mm512_set_epi16(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+                                     10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i step = _mm512_set1_epi16(32);
+    for (uint32_t word = 0; word < words; ++word) {
+      const __mmask32 low = static_cast<__mmask32>(bits[word]);
+      const __mmask32 high = static_cast<__mmask32>(bits[word] >> 32);
+      _mm512_storeu_si512(end, _mm512_maskz_compress_epi16(low, index));
+      end += count_ones(low);
+      index = _mm512_add_epi16(index, step);
+      _mm512_storeu_si512(end, _mm512_maskz_compress_epi16(high, index));
+      end += count_ones(high);
+      index = _mm512_add_epi16(index, step);
+    }
+    return static_cast<uint32_t>(end - list);
+  }
+
+  static uint32_t list_ones(const uint64_t* bits, uint32_t words, uint32_t* list) noexcept {
+    return generic_list_ones(bits, words, list);
+  }
+
+  static void changed_bits(const int32_t* ids, uint32_t length, uint64_t* bits) noexcept {
+    generic_changed_bits<Avx512>(ids, length, bits);
+  }
+
+  static void word_start_bits(const int32_t* ids, uint32_t length, uint64_t* bits) noexcept {
+    generic_word_start_bits<Avx512>(ids, length, bits);
+  }
+};
+
+}  // namespace
+
+int32_t mask_row_range_avx512(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
+  return mask_row_range<Avx512>(call, first_row, stop_row);
+}
+
+}  // namespace maskcore
