@@ -10,18 +10,23 @@ from __future__ import annotations
 from maskcore._backends import BackendStatus, active_backend, available_backends, use_backend
 from maskcore.errors import BackendUnavailableError
 from maskcore.masking import MaskedIndices, mask_indices, mask_positions, mask_spans
+from maskcore.tokens import MaskedTokens, PredictionTokens, allowed_ids, mask_tokens
 
 __all__ = [
     "ALGORITHM_VERSION",
     "BackendStatus",
     "BackendUnavailableError",
     "MaskedIndices",
+    "MaskedTokens",
+    "PredictionTokens",
     "__version__",
     "active_backend",
+    "allowed_ids",
     "available_backends",
     "mask_indices",
     "mask_positions",
     "mask_spans",
+    "mask_tokens",
     "use_backend",
 ]
 

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choice and replacement in one pass: masked ids with their labels.
+
+Owns what is written at masked positions: the table of random ids, special ids, labels. The choice itself is that of masking.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskcore import _backends, _checks
+from maskcore._call import Array, Int32Array, Int64Array, MaskCall, TokenParams
+from maskcore._params import REPLACEMENT_BITS, thresholds
+from maskcore.errors import type_error, value_error
+from maskcore.masking import num_predictions, span_call
+
+__all__ = ["MaskedTokens", "PredictionTokens", "allowed_ids", "mask_tokens"]
+
+_INT32 = np.iinfo(np.int32)
+_SUM_TOLERANCE = 1e-6
+_OUTPUTS = ("labels", "positions")
+
+
+class MaskedTokens(NamedTuple):
+    """Masked ids and labels of the same shape."""
+
+    input_ids: Array
+    """Shape (L,) or (B, L), the dtype of the ids given."""
+    labels: Array
+    """The same shape: the original id where masked, `ignore_index` elsewhere."""
+
+
+class PredictionTokens(NamedTuple):
+    """Masked ids, and what to predict in arrays of fixed size."""
+
+    input_ids: Array
+    """Shape (L,) or (B, L), the dtype of the ids given."""
+    masked_lm_positions: Int32Array
+    """Shape (P,) or (B, P): ascending positions, then padding with 0."""
+    masked_lm_ids: Array
+    """Shape (P,) or (B, P): the original ids there, 0 for the padding."""
+    masked_lm_weights: NDArray[np.float32]
+    """Shape (P,) or (B, P): 1.0, and 0.0 for the padding."""
+
+
+def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
+    """Return all ids below `vocab_size` but the special ones: a table for `random_ids`.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of ids, in [1, 2**31).
+    special_ids : iterable of int
+        Ids that must not be drawn.
+
+    Returns
+    -------
+    int32 array, ascending
+
+    Raises
+    ------
+    ValueError
+        If nothing is left, or `vocab_size` is out of range.
+
+    Examples
+    --------
+    >>> from maskcore import allowed_ids
+    >>> allowed_ids(8, special_ids=[0, 1, 5])
+    array([2, 3, 4, 6, 7], dtype=int32)
+    """
+    size = _checks.integer("vocab_size", vocab_size, 1, 2**31, "in [1, 2**31)", "pass the number of ids")
+    ids = np.setdiff1d(np.arange(size, dtype=np.int32), np.array(list(special_ids), dtype=np.int64))
+    if ids.size == 0:
+        raise value_error("special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from")
+    return ids.astype(np.int32)
+
+
+def _ids_from_ranges(ranges: Sequence[Any]) -> Int64Array:
+    pieces = []
+    for piece in ranges:
+        given = piece if isinstance(piece, range) else range(*piece)
+        pieces.append(np.arange(given.start, given.stop, given.step, dtype=np.int64))
+    return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+
+def _random_table(random_ids: Any) -> Int32Array:
+    """Return the allowed ids as one int32 table; ranges are laid end to end."""
+    if random_ids is None:
+        return np.empty(0, np.int32)
+    if isinstance(random_ids, range):
+        random_ids = [random_ids]
+    is_ranges = isinstance(random_ids, (list, tuple)) and any(np.ndim(r) or isinstance(r, range) for r in random_ids)
+    try:
+        table = _ids_from_ranges(random_ids) if is_ranges else np.asarray(random_ids)
+    except TypeError:
+        table = np.empty((0, 0))
+    if table.ndim != 1 or (table.size and table.dtype.kind not in "iu"):
+        raise type_error(
+            "random_ids",
+            "a table of ids, or (start, stop) ranges",
+            repr(random_ids)[:80],
+            "pass for example maskcore.allowed_ids(vocab_size, special_ids)",
+        )
+    if table.size and (int(table.min()) < 0 or int(table.max()) > _INT32.max):
+        bad = int(table.min()) if int(table.min()) < 0 else int(table.max())
+        raise value_error("random_ids", "in [0, 2**31)", bad, "pass ids of the vocabulary")
+    return np.ascontiguousarray(table, dtype=np.int32)
+
+
+def _special_ranges(special_ids: Any) -> Int64Array:
+    """Return the special ids as sorted, disjoint, inclusive ranges, shape (k, 2)."""
+    ids = np.asarray([] if special_ids is None else special_ids)
+    if ids.size and ids.dtype.kind not in "iu":
+        raise type_error("special_ids", "integers", f"dtype {ids.dtype}", "pass ids such as [0, 101, 102]")
+    ids = np.unique(ids.reshape(-1).astype(np.int64))
+    first = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 2) != 1)
+    last = np.append(first[1:], ids.size)[: first.size] - 1
+    return np.ascontiguousarray(np.stack([ids[first], ids[last]], axis=1))
+
+
+def _replacement_thresholds(replacement: Sequence[Any]) -> tuple[int, int]:
+    shares = tuple(replacement)
+    if len(shares) != 3:
+        raise value_error(
+            "replacement", "three shares (mask, random, keep)", f"{len(shares)} values", "as (0.8, 0.1, 0.1)"
+        )
+    first, second = thresholds("replacement", shares, REPLACEMENT_BITS)
+    if abs(sum(map(float, shares)) - 1) > _SUM_TOLERANCE:
+        raise value_error("replacement", "shares with sum 1", sum(map(float, shares)), "as (0.8, 0.1, 0.1)")
+    return first, second
+
+
+def _token_params(
+    replacement: Sequence[Any], mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int
+) -> TokenParams:
+    first, second = _replacement_thresholds(replacement)
+    table = _random_table(random_ids)
+    special = _special_ranges(special_ids)
+    if first < second and table.size == 0:
+        raise value_error(
+            "random_ids",
+            "given where replacement has a random share",
+            "none",
+            "pass maskcore.allowed_ids(vocab_size, special_ids), or replacement=(1, 0, 0)",
+        )
+    if table.size and special.size:
+        at = np.searchsorted(special[:, 0], table, side="right") - 1
+        is_special = (at >= 0) & (table <= special[at, 1])
+        if is_special.any():
+            raise value_error(
+                "random_ids",
+                "free of special_ids",
+                int(table[np.argmax(is_special)]),
+                "pass maskcore.allowed_ids(vocab_size, special_ids)",
+            )
+    return TokenParams((first, second), mask_id, table, special, ignore_index)
+
+
+_cached_token_params = lru_cache(maxsize=64)(_token_params)
+
+
+def _hashable(value: Any) -> Any:
+    """Return `value`, or a tuple for a list, so that its lowering can be remembered."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _lower(replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int) -> TokenParams:
+    if isinstance(random_ids, np.ndarray) or isinstance(special_ids, np.ndarray):
+        return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
+    arguments = (_hashable(replacement), mask_id, _hashable(random_ids), _hashable(special_ids), ignore_index)
+    try:
+        return _cached_token_params(*arguments)
+    except TypeError:  # not hashable, or a wrong type: the plain function says which
+        return _token_params(*arguments)
+
+
+def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
+    info = np.iinfo(dtype)
+    largest = max(params.mask_id, int(params.random_ids.max(initial=0)))
+    if not info.min <= params.mask_id or largest > info.max:
+        raise value_error(
+            "mask_id and random_ids", f"ids that fit the {dtype} of input_ids", largest, "use a wider dtype for input_ids"
+        )
+
+
+def _labels_dtype(ignore_index: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    info = np.iinfo(dtype)
+    return dtype if info.min <= ignore_index <= info.max else np.dtype(np.int32)
+
+
+def mask_tokens(
+    input_ids: ArrayLike,
+    maskable_positions: ArrayLike | None = None,
+    num_tokens_to_mask: ArrayLike | None = None,
+    *,
+    mask_id: int,
+    random_ids: Any = None,
+    replacement: Sequence[float] = (0.8, 0.1, 0.1),
+    special_ids: Any = None,
+    ignore_index: int = -100,
+    output: str = "labels",
+    max_n: int = 3,
+    ngram_weights: Sequence[Any] | None = None,
+    word_ids: ArrayLike | None = None,
+    segment_ids: ArrayLike | None = None,
+    seed: int | None = None,
+    epoch: ArrayLike = 0,
+    row_ids: ArrayLike | None = None,
+    masking_ratio: float | None = None,
+    max_predictions: int | None = None,
+    num_threads: int | None = None,
+    out: Array | None = None,
+) -> MaskedTokens | PredictionTokens:
+    """Choose positions as `mask_positions` does, and replace the ids there.
+
+    Parameters
+    ----------
+    input_ids : int16, int32 or int64 array, shape (L,) or (B, L)
+        Token ids.
+    maskable_positions : bool, integer, float32 or float64 array, the shape of `input_ids`, optional
+        Nonzero where a token may be masked. This or `special_ids` is required, so that padding is never masked by accident; where both are
+        given, both must allow a token.
+    num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids, seed, epoch, row_ids, masking_ratio, max_predictions, num_threads
+        As in `mask_positions`.
+    mask_id : int
+        What is written for the first share of `replacement`.
+    random_ids : int array of shape (n,), range, or sequence of ranges or (start, stop) pairs, optional
+        The ids to draw from for the second share, all equally likely; ids in [0, 2**31). See `allowed_ids`.
+    replacement : three numbers with sum 1
+        Shares of masked tokens that become `mask_id`, become a random id, and are kept [1]_.
+    special_ids : sequence of int, optional
+        Ids that are never masked ([CLS], [SEP], [PAD], ...); `random_ids` may not hold one.
+    ignore_index : int
+        Label of tokens that are not masked.
+    output : "labels" or "positions"
+        Labels of the shape of the ids, or positions, ids and weights of fixed size.
+    out : array, optional
+        Where the masked ids go: the shape and dtype of `input_ids`, C-contiguous; `input_ids` itself masks in place.
+
+    Returns
+    -------
+    MaskedTokens
+        For ``output="labels"``: the masked ids and the labels, in the dtype of the ids, or int32 where `ignore_index` does not fit.
+    PredictionTokens
+        For ``output="positions"``: the masked ids, and positions (int32), ids and weights (float32) of shape (B, P), P being
+        `max_predictions` or the most that a row of this length can need.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `mask_positions`, and for ids that do not fit.
+
+    Notes
+    -----
+    **Reproducibility.** As `mask_positions`. What becomes of a masked token is drawn at the address of its position, so it does not depend on
+    which other tokens are masked.
+
+    References
+    ----------
+    .. [1] Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", NAACL 2019, section 3.1.
+
+    Examples
+    --------
+    >>> import numpy as np, maskcore
+    >>> ids = np.array([[101, 7, 8, 9, 102, 0]], dtype=np.int32)
+    >>> masked = maskcore.mask_tokens(
+    ...     ids, None, 2, mask_id=103, special_ids=[0, 101, 102, 103], replacement=(1, 0, 0), seed=1
+    ... )
+    >>> int((masked.input_ids == 103).sum()), masked.labels.shape
+    (2, (1, 6))
+    """
+    ids = _checks.ids_array(input_ids)
+    shape = ids.shape
+    maskable = None
+    if maskable_positions is not None:
+        maskable = _checks.maskable_array(maskable_positions)
+        _checks.same_shape("maskable_positions", maskable, "input_ids", shape)
+    elif special_ids is None:
+        raise value_error(
+            "maskable_positions or special_ids",
+            "given",
+            "neither",
+            "say which tokens must never be masked, padding among them",
+        )
+    if output not in _OUTPUTS:
+        raise value_error("output", f"one of {', '.join(_OUTPUTS)}", repr(output), "spell it so")
+    call = span_call(
+        shape, maskable, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids,
+        seed, epoch, row_ids, masking_ratio, max_predictions, num_threads,
+    )  # fmt: skip
+    remedy = "pass an id of the vocabulary"
+    mask_id = _checks.integer("mask_id", mask_id, 0, 2**31, "in [0, 2**31)", remedy)
+    ignore_index = _checks.integer(
+        "ignore_index", ignore_index, _INT32.min, 2**31, "in [-2**31, 2**31)", "use -100, as PyTorch does"
+    )
+    call.token_params = _lower(replacement, mask_id, random_ids, special_ids, ignore_index)
+    _check_ids_fit(call.token_params, ids.dtype)
+    call.input_ids = ids.reshape((call.num_rows, call.row_length))
+    masked_ids = np.empty(shape, ids.dtype) if out is None else _checks.out_array(out, "out", ids, ids.dtype)
+    if out is not None:
+        _keep_ids_from(masked_ids, call)
+    call.masked_ids = masked_ids.reshape((call.num_rows, call.row_length))
+    if output == "positions":
+        return _with_predictions(call, masked_ids, shape, max_predictions)
+    call.labels = np.empty((call.num_rows, call.row_length), _labels_dtype(ignore_index, ids.dtype))
+    _backends.mask_rows(call)
+    return MaskedTokens(masked_ids, call.labels.reshape(shape))
+
+
+def _keep_ids_from(out: Array, call: MaskCall) -> None:
+    """Copy the ids where `out` overlaps them without being the same array."""
+    ids = call.input_ids
+    if ids is not None and ids.ctypes.data != out.ctypes.data and np.may_share_memory(ids, out):
+        call.input_ids = ids.copy()
+
+
+def _with_predictions(
+    call: MaskCall, masked_ids: Array, shape: tuple[int, ...], max_predictions: int | None
+) -> PredictionTokens:
+    size = num_predictions(call, max_predictions)
+    call.positions = np.empty((call.num_rows, size), np.int32)
+    call.weights = np.empty((call.num_rows, size), np.float32)
+    call.prediction_ids = np.empty((call.num_rows, size), masked_ids.dtype)
+    _backends.mask_rows(call)
+    fixed = (*shape[:-1], size)
+    return PredictionTokens(
+        masked_ids,
+        call.positions.reshape(fixed),
+        call.prediction_ids.reshape(fixed),
+        call.weights.reshape(fixed),
+    )
