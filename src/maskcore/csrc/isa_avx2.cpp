@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The primitives for AVX2 with BMI2 (Haswell, Zen and later). As in isa_avx512.cpp, no standard header with code in it.
+#include "isa.hpp"
+
+#if MASKCORE_IS_X86_64
+// For a build that gives no flags file by file (docs/tensorflow.md). Clang knows no such pragma.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
+#endif
+
 #include <immintrin.h>
 
 #include "batch.hpp"
 #include "generic.hpp"
-#include "isa.hpp"
 
 namespace maskcore {
 namespace {
@@ -211,3 +218,5 @@ int32_t mask_row_range_avx2(const maskcore_call& call, int64_t first_row, int64_
 }
 
 }  // namespace maskcore
+
+#endif  // MASKCORE_IS_X86_64

@@ -8,11 +8,18 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#include "isa.hpp"
+
+#if MASKCORE_IS_X86_64
+// For a build that gives no flags file by file (docs/tensorflow.md). Clang knows no such pragma.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2")
+#endif
+
 #include <immintrin.h>
 
 #include "batch.hpp"
 #include "generic.hpp"
-#include "isa.hpp"
 
 namespace maskcore {
 namespace {
@@ -204,3 +211,5 @@ int32_t mask_row_range_avx512(const maskcore_call& call, int64_t first_row, int6
 }
 
 }  // namespace maskcore
+
+#endif  // MASKCORE_IS_X86_64
