@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a corpus to training records, and back to numpy: `build(...)`, `open(...)`.
+
+Public names only. The way of the data: readers -> tokenise (words) -> rows -> schema -> example ->
+tfrecord; build joins them, reader goes back. Needs ``pip install 'maskcore[build]'``; importing
+this module does not.
+"""
+
+from maskcore.config import MaskConfig
+from maskcore.records._errors import RecordsError
+from maskcore.records.build import Progress, build
+from maskcore.records.manifest import Manifest
+from maskcore.records.reader import Records
+from maskcore.records.reader import (
+    open_records as open,  # used as maskcore.records.open, like tarfile.open
+)
+
+__all__ = ["Manifest", "MaskConfig", "Progress", "Records", "RecordsError", "build", "open"]

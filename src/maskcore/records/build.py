@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The builder: corpus -> sentences -> tokens -> rows -> shards and a manifest.
+
+Owns the order of the stages, the target folder and the account of tokens. Each stage lives in its
+own file and knows nothing of this one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import maskcore
+from maskcore import _checks
+from maskcore.config import MaskConfig
+from maskcore.records._errors import RecordsError, require
+from maskcore.records._target import TOKENIZER_FILE, Target
+from maskcore.records.accounts import Account
+from maskcore.records.example import ExampleLayout
+from maskcore.records.manifest import MANIFEST_FILE, InputEntry, Manifest, TokenizerEntry
+from maskcore.records.readers import InputFile, find_inputs, read_batches
+from maskcore.records.rows import NUM_SPECIAL_TOKENS, RowPacker, bucket_of, make_rows
+from maskcore.records.schema import feature_lengths, largest_budget, mask_columns
+from maskcore.records.tfrecord import ShardEntry, frame
+from maskcore.records.tokenise import (
+    DEFAULT_VOCAB_SIZE,
+    Tokeniser,
+    check_vocab_size,
+    load_tokeniser,
+    train_wordpiece,
+)
+
+__all__ = ["Progress", "build"]
+
+MIN_SEQ_LENGTH = NUM_SPECIAL_TOKENS + 1
+# A shard of about this much text is large enough to stream and small enough to shuffle in memory.
+SHARD_TEXT_BYTES = 64 << 20
+MAX_SHARDS = 256  # all are open at once; the usual limit is 1,024 files
+# Numbers of one encoding step; bounds the memory whatever the row's length.
+MAX_SLOTS = 1 << 21
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build has come."""
+
+    stage: str
+    """"train" or "build"."""
+    bytes_read: int
+    total_bytes: int
+    documents: int
+    tokens: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that the rows depend on, the tokenizer apart; checked."""
+
+    inputs: list[InputFile]
+    total_bytes: int
+    seq_length: int
+    mask: MaskConfig
+    mask_epochs: int
+    num_shards: int
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of text in a row."""
+        return self.seq_length - NUM_SPECIAL_TOKENS
+
+    @property
+    def features(self) -> dict[str, int]:
+        """Feature name -> number of values."""
+        return feature_lengths(self.seq_length, self.mask_epochs, self.mask.max_predictions or 0)
+
+
+def build(
+    corpus: PathLike | Sequence[PathLike],
+    out: PathLike,
+    *,
+    tokenizer: PathLike | None = None,
+    vocab_size: int = DEFAULT_VOCAB_SIZE,
+    seq_length: int = 128,
+    mask: MaskConfig | None = None,
+    mask_epochs: int = 0,
+    num_shards: int | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Manifest:
+    r"""Turn plain text into TFRecord shards, with a tokenizer and a manifest beside them.
+
+    Parameters
+    ----------
+    corpus : path, or sequence of paths
+        Text files in UTF-8, or folders of them: one sentence or paragraph a line, a blank line
+        between documents.
+    out : path
+        The folder to make. It must not exist, or be empty, unless `overwrite`.
+    tokenizer : path, optional
+        A tokenizer.json of Hugging Face `tokenizers`; by default a cased WordPiece is trained on
+        the corpus, which must then fit in memory.
+    vocab_size : int >= 32
+        Entries of a trained tokenizer, at most.
+    seq_length : int in [3, 2**26]
+        Tokens in a row, [CLS], [SEP] and padding included.
+    mask : MaskConfig, optional
+        How masks are drawn; stored in the manifest. By default `MaskConfig()`.
+    mask_epochs : int in [0, 2**31)
+        Store the masked positions of the epochs 0 .. `mask_epochs` - 1.
+    num_shards : int in [1, 256], optional
+        Files to write; by default one for each 64 MiB of text.
+    overwrite : bool
+        Replace the records in `out`. A folder that holds anything else is refused all the same.
+    on_progress : function of a Progress, optional
+        Called after each batch of text.
+
+    Returns
+    -------
+    Manifest
+        What was written; the content of `out`/MANIFEST.json.
+
+    Raises
+    ------
+    RecordsError
+        For a corpus, tokenizer or target that cannot be used; nothing is left behind then.
+    TypeError, ValueError
+        For an argument out of its range.
+    ImportError
+        If the libraries of ``maskcore[build]`` are missing.
+
+    Notes
+    -----
+    **Reproducibility.** The files depend on the names and contents of the corpus's files, the
+    tokenizer and the arguments; not on the order in which the files are given, the backend or the
+    machine.
+
+    Examples
+    --------
+    >>> import maskcore.records, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("One sentence.\nAnother one.\n\nA new document.\n")
+    >>> manifest = maskcore.records.build(folder / "a.txt", folder / "records", seq_length=16)
+    >>> manifest.num_rows
+    2
+
+    """
+    inputs = find_inputs([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)
+    plan = _checked_plan(inputs, seq_length, mask or MaskConfig(), mask_epochs, num_shards)
+    check_vocab_size(vocab_size)
+    require("google_crc32c")  # now, and not after an hour of tokenising
+    target = Target(Path(out))
+    target.check(overwrite, inputs)
+    report = on_progress or (lambda progress: None)
+    if tokenizer is None:
+        tokeniser = train_wordpiece(_sentences_for_training(plan, report), vocab_size)
+    else:
+        tokeniser = load_tokeniser(tokenizer)
+    with target.claim():
+        shards, counts = _write_shards(plan, tokeniser, target, report)
+        manifest = _manifest(plan, tokeniser, shards, counts)
+        target.write(TOKENIZER_FILE, tokeniser.json_text)
+        target.write(MANIFEST_FILE, manifest.to_json())
+    return manifest
+
+
+def _checked_plan(
+    inputs: list[InputFile],
+    seq_length: int,
+    mask: MaskConfig,
+    mask_epochs: int,
+    num_shards: int | None,
+) -> _Plan:
+    longest = _checks.MAX_ROW_LENGTH
+    seq_length = _checks.integer(
+        "seq_length", seq_length, MIN_SEQ_LENGTH, longest + 1, f"in [{MIN_SEQ_LENGTH}, {longest}]",
+        "it counts [CLS], [SEP] and padding",
+    )  # fmt: skip
+    mask_epochs = _checks.integer(
+        "mask_epochs",
+        mask_epochs,
+        0,
+        _checks.EPOCH_STOP,
+        ">= 0",
+        "0 stores no masks; readers derive them",
+    )
+    total_bytes = sum(file.size_bytes for file in inputs)
+    if num_shards is None:
+        num_shards = min(MAX_SHARDS, max(1, -(-total_bytes // SHARD_TEXT_BYTES)))
+    num_shards = _checks.integer(
+        "num_shards",
+        num_shards,
+        1,
+        MAX_SHARDS + 1,
+        f"in [1, {MAX_SHARDS}]",
+        "all shards are open at once",
+    )
+    if mask.max_predictions is None:
+        most = largest_budget(mask.masking_ratio, seq_length - NUM_SPECIAL_TOKENS)
+        mask = replace(mask, max_predictions=most)
+    return _Plan(inputs, total_bytes, seq_length, mask, mask_epochs, num_shards)
+
+
+def _sentences_for_training(plan: _Plan, report: Callable[[Progress], None]) -> Iterator[list[str]]:
+    bytes_read = documents = 0
+    for batch in read_batches(plan.inputs):
+        yield batch.sentences
+        bytes_read += batch.bytes_read
+        documents += len(batch.documents) - batch.continues
+        report(Progress("train", bytes_read, plan.total_bytes, documents, 0, 0))
+    if documents == 0:
+        raise _empty_corpus(plan)
+
+
+def _empty_corpus(plan: _Plan) -> RecordsError:
+    names = ", ".join(str(file.path) for file in plan.inputs[:3])
+    more = " and more" if len(plan.inputs) > 3 else ""
+    return RecordsError(f"{names}{more}: no text in the corpus; pass files with sentences in them")
+
+
+def _write_shards(
+    plan: _Plan, tokeniser: Tokeniser, target: Target, report: Callable[[Progress], None]
+) -> tuple[tuple[ShardEntry, ...], dict[str, Any]]:
+    writers = [target.open_shard(number, plan.num_shards) for number in range(plan.num_shards)]
+    packer = RowPacker(plan.capacity)
+    layout = ExampleLayout(plan.features)
+    account = Account()
+    bytes_read = 0
+    for batch in read_batches(plan.inputs):
+        tokens = tokeniser.encode(batch)
+        account.add_text(batch, tokens, tokeniser.unk_id)
+        packed = packer.pack(tokens)
+        account.add_rows(packed, plan.capacity)
+        for rows in packed.parts(max(1, MAX_SLOTS // layout.num_slots)):
+            columns = make_rows(rows, plan.seq_length, tokeniser.special)
+            columns |= mask_columns(plan.mask, columns, plan.mask_epochs)
+            account.add_masks(columns)
+            records = frame(*layout.encode(columns))
+            shards = [bucket_of(key, plan.mask.seed, plan.num_shards) for key in rows.documents]
+            for shard in sorted(set(shards)):
+                of_shard = [record for record, s in zip(records, shards, strict=True) if s == shard]
+                writers[shard].write(of_shard)
+        bytes_read += batch.bytes_read
+        report(
+            Progress(
+                "build",
+                bytes_read,
+                plan.total_bytes,
+                account.documents,
+                account.tokens_read,
+                account.rows,
+            )
+        )
+    if account.rows == 0:
+        raise _empty_corpus(plan)
+    return tuple(writer.close() for writer in writers), account.close(packer)
+
+
+def _manifest(
+    plan: _Plan, tokeniser: Tokeniser, shards: tuple[ShardEntry, ...], counts: dict[str, Any]
+) -> Manifest:
+    return Manifest(
+        maskcore_version=maskcore.__version__,
+        algorithm_version=maskcore.ALGORITHM_VERSION,
+        seq_length=plan.seq_length,
+        mask=plan.mask,
+        mask_epochs=plan.mask_epochs,
+        tokenizer=TokenizerEntry(
+            TOKENIZER_FILE,
+            tokeniser.sha256,
+            tokeniser.vocab_size,
+            tokeniser.rule.name,
+            tokeniser.special,
+        ),
+        features=plan.features,
+        inputs=tuple(InputEntry(file.name, file.size_bytes) for file in plan.inputs),
+        shards=shards,
+        counts=counts,
+    )
