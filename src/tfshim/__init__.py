@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""maskcore for TensorFlow: masks in eager code, in `tf.function` and in `tf.data` maps.
+
+Public names only; `masking.py` holds the function, `_implementations.py` the dispatch. TensorFlow
+is imported at the first use.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tfshim import raw_ops
+from tfshim._implementations import ImplementationStatus, available_implementations
+from tfshim._op_library import register_ops
+from tfshim.masking import get_masking_position
+
+__all__ = [
+    "ImplementationStatus",
+    "available_implementations",
+    "get_masking_position",
+    "raw_ops",
+    "register_ops",
+]
+
+if hasattr(sys.modules.get("tensorflow"), "load_op_library"):
+    # As other op packages do: a SavedModel that holds the ops can be loaded from now on. What goes
+    # wrong is told at the first use.
+    register_ops(must_succeed=False)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a user passes to tensors: what is known before the graph runs is checked here.
+
+By maskcore's own checks, or in their words. Values of tensors and unknown dimensions are left to
+the implementation, of which this file knows nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskcore import _checks
+from maskcore._call import Array, Int64Array
+from maskcore.errors import type_error, value_error
+from tfshim._tensorflow import Tensor, tensorflow
+
+StaticShape = tuple[int | None, ...] | None
+"""The shape of the rows; None for what only the running graph knows, a dimension or all of them."""
+
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_MASKABLE = frozenset(("bool", *_INTEGERS, "float32", "float64"))
+_BUDGET_REMEDY = "pass 0 to mask nothing; more than maskable masks all"
+_EPOCH_REMEDY = "pass the number of the pass over the data"
+_ROW_IDS_REMEDY = "pass the ids stored with the rows"
+_SEED_REMEDY = "pass None for fresh entropy"
+_MAX_N_REMEDY = "it is the longest n-gram in units, 3 in ALBERT"
+
+
+_HOST_TYPES = frozenset((int, list, tuple, np.ndarray, np.int64, np.int32))
+
+
+def _is_tensor(value: Any) -> bool:
+    # The usual host types first: `tf.is_tensor` takes 25 us.
+    return type(value) not in _HOST_TYPES and bool(tensorflow().is_tensor(value))
+
+
+def _dense(argument: str, value: Any) -> Tensor:
+    """Return a tensor or variable as a dense tensor."""
+    tf = tensorflow()
+    if not isinstance(value, (tf.Tensor, tf.Variable)):
+        remedy = "call its to_tensor(), or tf.sparse.to_dense"
+        raise type_error(argument, "a dense tensor", type(value).__name__, remedy)
+    return tf.convert_to_tensor(value)
+
+
+def static_shape(tensor: Tensor) -> StaticShape:
+    """Return what is known of a tensor's shape."""
+    return None if tensor.shape.rank is None else tuple(tensor.shape)
+
+
+def maskable_tensor(maskable_positions: Any) -> Tensor:
+    """Check dtype, rank and length of the rows; of an array NaN, too."""
+    if not _is_tensor(maskable_positions):
+        return tensorflow().convert_to_tensor(_checks.maskable_array(maskable_positions))
+    maskable = _dense("maskable_positions", maskable_positions)
+    if maskable.dtype.name not in _MASKABLE:
+        raise type_error(
+            "maskable_positions",
+            "bool, integer, float32 or float64",
+            f"dtype {maskable.dtype.name}",
+            "convert it first",
+        )
+    shape = static_shape(maskable)
+    if shape is not None and len(shape) not in (1, 2):
+        raise value_error(
+            "maskable_positions",
+            "of shape (L,) or (B, L)",
+            f"shape {shape}",
+            "pass one row, or a batch of rows",
+        )
+    if shape is not None and shape[-1] is not None and shape[-1] > _checks.MAX_ROW_LENGTH:
+        raise value_error(
+            "maskable_positions", "rows of at most 2**26 tokens", shape[-1], "split longer rows"
+        )
+    return maskable
+
+
+def _assumed(rows: StaticShape, value: Any) -> tuple[Any, ...]:
+    """Return the rows' shape to check host values against; what is unknown is taken to agree."""
+    if rows is None or (rows[:-1] == (None,) and np.ndim(value) == 1):
+        return (*np.shape(value), 0)
+    return rows
+
+
+def _int64(argument: str, tensor: Tensor, remedy: str) -> Tensor:
+    """Cast integers to int64. A uint64 of 2**63 or more becomes negative: refused as well."""
+    if not tensor.dtype.is_integer:
+        raise type_error(argument, "integers", f"dtype {tensor.dtype.name}", remedy)
+    return tensorflow().cast(tensor, tensorflow().int64)
+
+
+def _scalar(argument: str, value: Any, remedy: str) -> Tensor:
+    tensor = _int64(argument, _dense(argument, value), remedy)
+    if not tensor.shape.is_compatible_with(()):
+        raise value_error(argument, "a scalar", f"shape {tuple(tensor.shape)}", remedy)
+    return tensor
+
+
+def _one_per_row(
+    argument: str, value: Any, rows: StaticShape, remedy: str, *, may_be_scalar: bool
+) -> Tensor:
+    tensor = _int64(argument, _dense(argument, value), remedy)
+    shape = static_shape(tensor)
+    if rows is None or shape is None or (may_be_scalar and shape == ()):
+        return tensor
+    if not tensor.shape.is_compatible_with(rows[:-1]):
+        raise value_error(
+            argument, f"one for each row, shape {rows[:-1]}", f"shape {shape}", remedy
+        )
+    return tensor
+
+
+def _on_host(scalar: int, per_row: Array | None = None) -> Int64Array:
+    """Return checked numbers for TensorFlow to convert: in eager code it beats `tf.constant`."""
+    return np.asarray(scalar if per_row is None else per_row, dtype=np.int64)
+
+
+def budget_tensor(num_tokens_to_mask: Any, rows: StaticShape) -> Tensor:
+    """Return budgets as int64, one for all rows or one for each."""
+    if _is_tensor(num_tokens_to_mask):
+        return _one_per_row(
+            "num_tokens_to_mask", num_tokens_to_mask, rows, _BUDGET_REMEDY, may_be_scalar=True
+        )
+    if num_tokens_to_mask is None:
+        raise type_error("num_tokens_to_mask", "an integer", "None", _BUDGET_REMEDY)
+    return _on_host(
+        *_checks.budget_scalar_or_rows(
+            num_tokens_to_mask, None, None, _assumed(rows, num_tokens_to_mask)
+        )
+    )
+
+
+def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | None:
+    """Return `word_ids` or `segment_ids` as int32, or as int64 with values still to be checked."""
+    tf = tensorflow()
+    if ids is None:
+        return None
+    if not _is_tensor(ids):
+        is_known = rows is not None and None not in rows
+        shape: Any = rows if is_known else np.shape(ids)
+        return _checks.token_ids_array(argument, ids, shape)
+    tensor = _dense(argument, ids)
+    if not (tensor.dtype.is_integer or tensor.dtype.is_bool):
+        raise type_error(
+            argument, "integers", f"dtype {tensor.dtype.name}", "use -1 for tokens without a word"
+        )
+    if rows is not None and not tensor.shape.is_compatible_with(rows):
+        raise value_error(
+            argument,
+            f"of the shape of maskable_positions, {rows}",
+            f"shape {tuple(tensor.shape)}",
+            "pass one for each token",
+        )
+    if tensor.dtype == tf.uint64:
+        # Negative ids have a meaning: what does not fit becomes too large instead.
+        largest = tf.constant(2**63 - 1, tf.uint64)
+        tensor = tf.where(tensor > largest, largest, tensor)
+    is_wide = tensor.dtype in (tf.int64, tf.uint32, tf.uint64)
+    return tf.cast(tensor, tf.int64 if is_wide else tf.int32)
+
+
+def max_n_integer(max_n: Any) -> int:
+    """Return `max_n` as an integer; its range is checked where thresholds are made of it."""
+    return _checks.integer("max_n", max_n, -(2**63), 2**63, "an int64", _MAX_N_REMEDY)
+
+
+def max_n_tensor(max_n: Any) -> Tensor:
+    """Return `max_n` as an int64 scalar, for the classic op."""
+    if _is_tensor(max_n):
+        return _scalar("max_n", max_n, _MAX_N_REMEDY)
+    return _on_host(_checks.integer("max_n", max_n, 1, 256, "in [1, 255]", _MAX_N_REMEDY))
+
+
+def epoch_tensor(epoch: Any, rows: StaticShape) -> Tensor:
+    """Return the epoch as int64, one for all rows or one for each."""
+    if _is_tensor(epoch):
+        return _one_per_row("epoch", epoch, rows, _EPOCH_REMEDY, may_be_scalar=True)
+    return _on_host(*_checks.epoch_scalar_or_rows(epoch, _assumed(rows, epoch)))
+
+
+def seed_integer(seed: Any) -> int:
+    """Return a seed that is known now."""
+    if seed is None:
+        raise type_error(
+            "seed", "an integer", "None", "a graph would keep one draw for ever: pass a number"
+        )
+    return _checks.seed_or_entropy(seed)
+
+
+def seed_tensor(seed: Any) -> Tensor:
+    """Return the seed as an int64 scalar."""
+    return _scalar("seed", seed, _SEED_REMEDY) if _is_tensor(seed) else _on_host(seed_integer(seed))
+
+
+def row_ids_tensor(row_ids: Any, rows: StaticShape) -> Tensor:
+    """Return one row id for each row, int64; a scalar for a single row."""
+    if _is_tensor(row_ids):
+        return _one_per_row("row_ids", row_ids, rows, _ROW_IDS_REMEDY, may_be_scalar=False)
+    checked = _checks.row_ids_or_none(row_ids, _assumed(rows, row_ids))
+    assert checked is not None  # row_ids is not None: for the type checker
+    return _on_host(0, checked.reshape(np.shape(row_ids)))

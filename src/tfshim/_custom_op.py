@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The implementation by the compiled op. Conversion only: the ops check values, csrc/ computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskcore._params import lower_span_params
+from tfshim._call import AddressedCall, ClassicCall
+from tfshim._op_library import why_missing, wrapper
+from tfshim._tensorflow import Tensor, tensorflow
+
+__all__ = ["mask_rows", "mask_rows_anew", "why_missing"]
+
+_INT32 = np.iinfo(np.int32)
+
+
+def mask_rows(call: AddressedCall) -> Tensor:
+    """Return the mask of `call`, in the dtype of its rows."""
+    params = lower_span_params(call.max_n, call.ngram_weights, None, None)
+    return wrapper("mask_positions")(
+        maskable_positions=call.maskable,
+        num_tokens_to_mask=call.budget,
+        length_thresholds=params.length_thresholds.astype(np.int32),
+        seed=call.seed,
+        epoch=call.epoch,
+        row_ids=call.row_ids,
+        word_ids=[] if call.word_ids is None else [call.word_ids],
+        segment_ids=[] if call.segment_ids is None else [call.segment_ids],
+    )
+
+
+def mask_rows_anew(call: ClassicCall) -> Tensor:
+    """Return a new mask at every run, in the dtype of the rows."""
+    tf = tensorflow()
+    dtype = call.maskable.dtype
+    mask = wrapper("get_masking_position")(
+        maskable_positions=_as_float32(call.maskable),
+        max_n=_saturate_int32(call.max_n),
+        num_tokens_to_mask=_saturate_int32(call.budget),
+        seed=call.seed,
+    )
+    return mask if dtype == tf.float32 else tf.cast(mask, dtype)
+
+
+def _as_float32(maskable: Tensor) -> Tensor:
+    """Cast so that nonzero stays nonzero, and NaN stays NaN."""
+    tf = tensorflow()
+    if maskable.dtype == tf.float32:
+        return maskable
+    if maskable.dtype != tf.float64:
+        return tf.cast(maskable, tf.float32)
+    # A float64 below float32's range would become zero; its bits as an integer, without the sign,
+    # do not.
+    bits = tf.bitwise.bitwise_and(tf.bitcast(maskable, tf.int64), tf.constant(2**63 - 1, tf.int64))
+    return tf.where(
+        tf.math.is_nan(maskable), tf.constant(np.nan, tf.float32), tf.cast(bits, tf.float32)
+    )
+
+
+def _saturate_int32(numbers: Tensor) -> Any:
+    """Cast to int32; what does not fit is out of range, or above every row's length, as before."""
+    tf = tensorflow()
+    if isinstance(numbers, np.ndarray):
+        return numbers.clip(_INT32.min, _INT32.max).tolist()
+    return tf.cast(tf.clip_by_value(numbers, _INT32.min, _INT32.max), tf.int32)

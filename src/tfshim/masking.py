@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public function: check, dispatch. Holds no algorithm and no names of implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from maskcore._params import lower_span_params
+from maskcore.errors import value_error
+from tfshim import _arguments, _implementations
+from tfshim._call import AddressedCall, ClassicCall
+from tfshim._tensorflow import Tensor
+
+__all__ = ["get_masking_position"]
+
+
+def get_masking_position(  # noqa: PLR0913  # options of one operation, by keyword
+    maskable_positions: Any,
+    *,
+    max_n: Any,
+    num_tokens_to_mask: Any,
+    seed: Any = 23,
+    row_ids: Any = None,
+    epoch: Any = 0,
+    word_ids: Any = None,
+    segment_ids: Any = None,
+    ngram_weights: Sequence[Any] | None = None,
+    implementation: str | None = None,
+) -> Tensor:
+    """Choose which tokens of each row a masked model must predict.
+
+    With `row_ids` it is a pure function, with the bits of `maskcore.mask_positions`: the one for
+    `tf.data`. Without, it is the classic op: every run masks anew.
+
+    Parameters
+    ----------
+    maskable_positions : bool, integer, float32 or float64 tensor, shape (L,) or (B, L)
+        Nonzero where a token may be masked; zero for special tokens and padding. L at most 2**26.
+    max_n : int
+        Longest n-gram in units (tokens, or words where `word_ids` are given), in [1, 255]. Without
+        `row_ids` it may be a tensor.
+    num_tokens_to_mask : int, or integer tensor of shape () or (B,)
+        How many tokens to mask in a row, at least 0; more than may be masked masks all.
+    seed : int in [0, 2**63)
+        With `row_ids` it may be a scalar tensor.
+    row_ids : integer tensor of shape (B,), or () for a single row, in [0, 2**63), optional
+        The identity of each row, as stored with it.
+    epoch : int in [0, 2**31), or integer tensor of shape () or (B,)
+        The number of the pass over the data. Needs `row_ids`.
+    word_ids : integer tensor, the shape of `maskable_positions`, optional
+        Adjacent tokens with one id >= 0 are a word, masked as a whole or not at all; -1 for tokens
+        without a word. A word that holds a token that may not be masked, or a segment boundary, is
+        never masked. Needs `row_ids`.
+    segment_ids : integer tensor, the shape of `maskable_positions`, optional
+        No span crosses a change of this value. Needs `row_ids`.
+    ngram_weights : sequence of `max_n` numbers, optional
+        Relative frequency of the lengths 1 .. `max_n`; by default 1, 1/2, ..., 1/max_n. Needs
+        `row_ids`.
+    implementation : str, optional
+        One of the names of `available_implementations`; by default the first that can run, or what
+        the environment variable ``MASKCORE_TF_IMPLEMENTATION`` names. The bits of a call with
+        `row_ids` do not depend on it.
+
+    Returns
+    -------
+    tensor, the shape and dtype of `maskable_positions`
+        1 where masked, 0 elsewhere. Without words exactly ``min(num_tokens_to_mask, maskable)``
+        ones a row; with words at most that. It has no gradient.
+
+    Raises
+    ------
+    TypeError
+        For a tensor or number of another kind than stated.
+    ValueError
+        For a value out of its range or shapes that do not agree, as far as they are known before
+        the graph runs.
+    tf.errors.InvalidArgumentError
+        With the same text, for what is known only then.
+    BackendUnavailableError
+        If `implementation` or the environment asks for one that cannot run; the text says why.
+    ImportError
+        If there is no TensorFlow.
+
+    Notes
+    -----
+    **Reproducibility.** With `row_ids` the mask of a row depends on the row, the parameters,
+    `seed`, `epoch` and the row's id, and on nothing else: not on the batch, the iterator, parallel
+    calls or the machine. Without, a counter of the process numbers the rows as they come, so that
+    no epoch, iterator or second call repeats another; it begins anew in each process, and parallel
+    calls race for it.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, tfshim
+    >>> rows = tf.constant([[0, 1, 1, 1, 1, 1, 1, 0, 0, 0]])
+    >>> mask = tfshim.get_masking_position(
+    ...     rows, max_n=3, num_tokens_to_mask=3, seed=7, row_ids=[42]
+    ... )
+    >>> int(tf.reduce_sum(mask)), bool(tf.reduce_all(mask <= rows))
+    (3, True)
+    """
+    chosen = _implementations.choose(implementation)
+    maskable = _arguments.maskable_tensor(maskable_positions)
+    rows = _arguments.static_shape(maskable)
+    budget = _arguments.budget_tensor(num_tokens_to_mask, rows)
+    if row_ids is None:
+        _refuse_without_row_ids(
+            epoch=None if isinstance(epoch, int) and epoch == 0 else epoch,
+            word_ids=word_ids,
+            segment_ids=segment_ids,
+            ngram_weights=ngram_weights,
+        )
+        return chosen.mask_rows_anew(
+            ClassicCall(
+                maskable=maskable,
+                budget=budget,
+                max_n=_arguments.max_n_tensor(max_n),
+                seed=_arguments.seed_integer(seed),
+            )
+        )
+    words = _arguments.token_ids_tensor("word_ids", word_ids, rows)
+    segments = _arguments.token_ids_tensor("segment_ids", segment_ids, rows)
+    longest = _arguments.max_n_integer(max_n)
+    weights = None if ngram_weights is None else tuple(ngram_weights)
+    lower_span_params(longest, weights, None, None)  # raises now what would be wrong in the graph
+    return chosen.mask_rows(
+        AddressedCall(
+            maskable=maskable,
+            budget=budget,
+            max_n=longest,
+            ngram_weights=weights,
+            word_ids=words,
+            segment_ids=segments,
+            epoch=_arguments.epoch_tensor(epoch, rows),
+            seed=_arguments.seed_tensor(seed),
+            row_ids=_arguments.row_ids_tensor(row_ids, rows),
+        )
+    )
+
+
+# AutoGraph takes the function as it is: it holds no control flow on tensors. The mark is what
+# `tf.autograph.experimental.do_not_convert` sets, which cannot be called before TensorFlow is
+# imported.
+get_masking_position.__dict__["autograph_info__"] = {}
+
+
+def _refuse_without_row_ids(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise value_error(
+                name,
+                "left out where there are no row_ids",
+                "a value",
+                "pass row_ids, and the mask is a function of seed, epoch and row id",
+            )
