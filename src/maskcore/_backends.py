@@ -70,7 +70,7 @@ def _choose() -> _Active:
     forced = os.environ.get(ENVIRONMENT_VARIABLE)
     if forced:
         return _force(forced, ENVIRONMENT_VARIABLE)
-    reasons = []
+    reasons: list[str] = []
     for name in _NAMES:
         function, reason = _load(name)
         if function is not None:

@@ -6,8 +6,6 @@ Owns the instruction-set levels as Python sees them. Conversion only; the kernel
 
 from __future__ import annotations
 
-from itertools import count, takewhile
-
 from maskcore import _core
 from maskcore._call import MaskCall
 from maskcore.errors import BackendUnavailableError
@@ -33,13 +31,15 @@ def mask_rows(call: MaskCall) -> None:
 
 def simd_levels() -> tuple[str, ...]:
     """Return the instruction-set levels that this machine can run, best first."""
-    return tuple(takewhile(lambda name: name is not None, map(_core.simd_level, count())))
+    levels: list[str] = []
+    while (name := _core.simd_level(len(levels))) is not None:
+        levels.append(name)
+    return tuple(levels)
 
 
 def active_simd_level() -> str | None:
     """Return the level in use: the best, or the one that MASKCORE_SIMD names (None if it cannot run)."""
-    level: str | None = _core.active_simd_level()
-    return level
+    return _core.active_simd_level()
 
 
 def use_simd_level(name: str) -> None:
