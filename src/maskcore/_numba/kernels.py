@@ -70,7 +70,7 @@ def kernel(function: Function) -> Function:
 
 
 @step
-def philox_round(  # noqa: PLR0913, PLR0917  # counter and key, as Random123 has them
+def philox_round(  # noqa: PLR0917  # counter and key, as Random123 has them
     c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
 ) -> tuple[Word, Word, Word, Word, Word, Word]:
     """Return counter and key after one round."""
@@ -81,7 +81,7 @@ def philox_round(  # noqa: PLR0913, PLR0917  # counter and key, as Random123 has
 
 
 @step
-def philox4x32_10(  # noqa: PLR0913, PLR0917  # counter and key, as Random123 has them
+def philox4x32_10(  # noqa: PLR0917  # counter and key, as Random123 has them
     c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
 ) -> tuple[Word, Word, Word, Word]:
     """Return the four words of one block.
