@@ -17,7 +17,6 @@ from bench.results import read_run
 from bench.targets import verdicts
 
 DEFAULT_JSON = Path(".benchmarks/bench.json")
-BUSY_LOAD = 0.5
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
@@ -62,9 +61,6 @@ def main(given: list[str] | None = None) -> int:
     print(tables.machine_line(run))
     tables.print_table(tables.figures_table(run))
     tables.print_table(tables.targets_table(run))
-    load = run.machine_info.get("load_average_at_start", 0.0)
-    if load > BUSY_LOAD:
-        print(f"The machine was busy (load average {load:.2f}): times are too long.")
     for path in arguments.update:
         path.write_text(tables.fill_blocks(path.read_text(encoding="utf-8"), run), encoding="utf-8")
         print(f"filled the bench blocks of {path}")

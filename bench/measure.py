@@ -22,7 +22,7 @@ MOST_ROUNDS = 1000
 SHORTEST_ROUND_SECONDS = 2e-4  # far above the clock's resolution and its own cost
 
 
-def measure(  # noqa: PLR0913  # keyword-only options of one call
+def measure(
     benchmark: Any,
     measures: str,
     function: Callable[..., Any],

@@ -6,7 +6,9 @@ Owns wording and layout. Knows nothing of how figures come about.
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log10
@@ -15,6 +17,7 @@ from bench.results import FIGURES, LENGTHS, ROW_LENGTHS, Figure, Run
 from bench.targets import BEST, Verdict, verdicts
 
 TOKENS = "mask-tokens-range"
+BUSY_LOAD = 0.5  # of other work; above it the figures are told as too long
 HEADLINE = (
     BEST,
     "native-avx2",
@@ -113,12 +116,13 @@ def machine_line(run: Run) -> str:
     ]
     ours = info.get("maskcore", {})
     levels = ours.get("simd_levels") or ["no native backend"]
+    load = info.get("load_average_at_start", 0.0)
     processor = info.get("cpu", {}).get("brand_raw", info.get("machine"))
     return (
         f"{processor} ({info.get('num_cpus')} CPUs, {levels[0]}), {info.get('system')}, "
         f"Python {info.get('python_version')}, maskcore {ours.get('version')} at {run.commit}; "
-        f"{', '.join(packages)}; one thread; {run.date} UTC; load average at the start "
-        f"{info.get('load_average_at_start', float('nan')):.2f}"
+        f"{', '.join(packages)}; one thread; {run.date} UTC; load average at the start {load:.2f}"
+        f"{': other work had run, and the times are too long' if load > BUSY_LOAD else ''}"
     )
 
 
@@ -157,15 +161,17 @@ def fill_blocks(text: str, run: Run) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print the table: with colours where rich is installed, else in Markdown."""
-    try:
-        from rich.console import Console
-        from rich.table import Table as RichTable
-        from rich.text import Text
-    except ImportError:  # rich only adds colour; the same cells follow
-        print(f"\n{table.title}\n{to_markdown(table)}")
+    """Print the table: with colours on a terminal where rich is installed, else in Markdown."""
+    is_plain = not sys.stdout.isatty() or importlib.util.find_spec("rich") is None
+    if is_plain:
+        print(f"\n{table.title}\n\n{to_markdown(table)}")
         return
-    drawn = RichTable(title=table.title)
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
     for index, name in enumerate(table.header):
         drawn.add_column(name.replace("`", ""), justify="right" if index else "left")
     for cells in table.rows:

@@ -78,7 +78,7 @@ TARGETS = (
     _cost("a row, Numba", "numba", 1000),
     _cost("one call with one row", "single-call", 3000),
     _speedup("`torch_mask_tokens` on the same batch", "torch-mask-tokens-4096", 60),
-    _speedup("`torch_mask_tokens` on its best batch", "torch-mask-tokens-256", 60),
+    _speedup("`torch_mask_tokens` in batches of 256", "torch-mask-tokens-256", 60),
     _speedup("tensorflow-text", "tensorflow-text", 150),
     _speedup("ALBERT-style Python", "albert-style-numpy", 1000),
     _speedup("`tf.while_loop` in `tf.function`", "while-loop-function", 5000),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench import checks, libraries, workload
 from bench.measure import measure
 
-BEST_BATCH_SIZE = 256  # of `torch_mask_tokens` among 64, 256, 1024, 4096: its arrays fit the cache
+BEST_BATCH_SIZE = 256  # of `torch_mask_tokens` among 64, 256, 1024, 4096
 BATCH_SIZE = 64  # of the collator, whose cost a row does not depend on it
 
 
