@@ -235,7 +235,7 @@ def print_summary(manifest: Manifest, out: Path, is_trained: bool, seconds: floa
     for name, fact in lines:
         style = "bold red" if name == "note" else "dim"
         line = text.assemble((f"  {name:<11}", style), fact)
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _plural(noun: str, number: int) -> str:

@@ -11,6 +11,8 @@ import argparse
 import importlib.util
 import os
 import shlex
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ SEQ_LENGTH = 128
 VOCAB_SIZE = 8_192  # enough for two megabytes of prose
 STORED_EPOCHS = 2
 BATCH_ROWS = 256
+ROWS_TO_TIME = 100_000  # a second or so
 SEED = 2024
 
 
@@ -70,15 +73,7 @@ def run(args: argparse.Namespace) -> int:
     code = show.show(made, num_rows=3, epoch=0)
     _heading("maskcore info")
     code |= info.run(args)
-    opened = records.open(made)
-    if importlib.util.find_spec("tensorflow") is None:
-        _heading(
-            "Two epochs through numpy (TensorFlow is not installed: pip install "
-            "'maskcore[tensorflow]')"
-        )
-        return code | _two_epochs(opened, _numpy_epoch)
-    _heading("Two epochs through tf.data, masks drawn on the way")
-    return code | _two_epochs(opened, _tensorflow_epoch)
+    return code | _read_back(records.open(made))
 
 
 def _heading(text: str) -> None:
@@ -88,18 +83,50 @@ def _heading(text: str) -> None:
     )
 
 
-def _two_epochs(opened: Records, read_epoch: Any) -> int:
-    """Read both epochs; say what differs, and whether stored and derived masks agree."""
-    masks = []
-    for epoch in range(STORED_EPOCHS):
-        started = time.perf_counter()
-        mask = read_epoch(opened, epoch)
-        seconds = time.perf_counter() - started
-        masks.append(mask)
-        print(
-            f"  epoch {epoch}: {len(mask):,} rows, {int(mask.sum()):,} tokens masked, "
-            f"{len(mask) / seconds:,.0f} rows/s{', start-up included' if epoch == 0 else ''}"
+def _read_back(opened: Records) -> int:
+    """Read epochs as a training job does, and compare their masks with the stored ones."""
+    if importlib.util.find_spec("tensorflow") is None:
+        _heading("Two epochs through numpy, masks drawn on the way")
+        print("  TensorFlow is not installed; with it: pip install 'maskcore[tensorflow]'")
+        return _compare_epochs(
+            opened, [_numpy_epoch(opened, epoch) for epoch in range(STORED_EPOCHS)]
         )
+    _heading("Two epochs through tf.data, masks drawn on the way")
+    _start_tensorflow()
+    pipeline = _tensorflow_pipeline(opened, STORED_EPOCHS, has_masks=True)
+    masks = np.concatenate(list(pipeline.as_numpy_iterator())).astype(bool)
+    code = _compare_epochs(opened, np.split(masks, STORED_EPOCHS))
+    passes = -(-ROWS_TO_TIME // len(opened))
+    rates = [_rows_per_second(opened, passes, has_masks) for has_masks in (True, False)]
+    print(
+        f"  {passes * len(opened):,} rows in {passes} epochs: {rates[0]:,.0f} rows/s "
+        f"read, parsed and masked; {rates[1]:,.0f} rows/s without the masks"
+    )
+    return code
+
+
+def _start_tensorflow() -> None:
+    """Import TensorFlow and run one op, without its notes on CUDA and oneDNN unless it fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)  # they are written before any logging level is read
+        try:
+            importlib.import_module("tensorflow").constant(0)
+        except BaseException:
+            notes.seek(0)
+            os.write(kept, notes.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _compare_epochs(opened: Records, masks: list[Any]) -> int:
+    """Say what differs between the epochs, and whether drawn and stored masks agree."""
+    for epoch, mask in enumerate(masks):
+        print(f"  epoch {epoch}: {len(mask):,} rows, {int(mask.sum()):,} tokens masked")
     first, second = masks
     changed = int((first != second).any(axis=1).sum())
     common = int((first & second).sum())
@@ -107,18 +134,23 @@ def _two_epochs(opened: Records, read_epoch: Any) -> int:
         f"  {changed:,} of {len(first):,} rows have another mask in epoch 1; "
         f"{common / max(int(first.sum()), 1):.1%} of the masked tokens are masked in both"
     )
-    stored = [_stored_epoch(opened, epoch) for epoch in range(STORED_EPOCHS)]
+    stored = [_stored_epoch(opened, epoch) for epoch in range(len(masks))]
     is_equal = all(np.array_equal(drawn, kept) for drawn, kept in zip(masks, stored, strict=True))
-    print(
-        f"  masks drawn while reading {'equal' if is_equal else 'DIFFER FROM'} those stored in "
-        "the records"
-    )
+    verdict = "equal" if is_equal else "DIFFER FROM"
+    print(f"  masks drawn while reading {verdict} those stored in the records")
     return 0 if is_equal and changed else 1
 
 
-def _tensorflow_epoch(opened: Records, epoch: int) -> Any:
-    """Return the masks of an epoch, drawn in a tf.data pipeline as a training job would."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes would hide ours
+def _rows_per_second(opened: Records, passes: int, has_masks: bool) -> float:
+    batches = iter(_tensorflow_pipeline(opened, passes, has_masks))
+    next(batches)  # the graph is made by now
+    started = time.perf_counter()
+    num_rows = sum(len(batch) for batch in batches)
+    return num_rows / (time.perf_counter() - started)
+
+
+def _tensorflow_pipeline(opened: Records, num_epochs: int, has_masks: bool) -> Any:
+    """Return a tf.data pipeline over epochs whose elements are batches of masks, or of ids."""
     tf: Any = importlib.import_module("tensorflow")
     tfshim: Any = importlib.import_module("tfshim")
     manifest = opened.manifest
@@ -129,11 +161,10 @@ def _tensorflow_epoch(opened: Records, epoch: int) -> Any:
         for name, length in manifest.features.items()
     }
 
-    def draw(rows: Any) -> Any:
+    def draw(rows: Any, epoch: Any) -> Any:
         maskable = tf.cast(rows["word_ids"] > 0, tf.int64)
         num_maskable = tf.reduce_sum(maskable, axis=1)
-        # docs/algorithm.md, section 6: the ratio times the maskable tokens, rounded half up, at
-        # least 1.
+        # docs/algorithm.md, section 6: the ratio of the maskable tokens, rounded half up.
         budget = tf.maximum((2 * ratio_e9 * num_maskable + 10**9) // (2 * 10**9), 1)
         return tfshim.get_masking_position(
             maskable,
@@ -146,13 +177,13 @@ def _tensorflow_epoch(opened: Records, epoch: int) -> Any:
             ngram_weights=mask.ngram_weights,
         )
 
-    # Batched before parsing: one call for many rows is several times faster than one for each.
-    batches = tf.data.TFRecordDataset(opened.files).batch(BATCH_ROWS)
-    parsed = batches.map(
-        lambda records: tf.io.parse_example(records, spec), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    drawn = parsed.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    return np.concatenate(list(drawn.as_numpy_iterator())).astype(bool)
+    def read_epoch(epoch: Any) -> Any:
+        # Batched before parsing: one call for many rows is several times faster than one each.
+        batches = tf.data.TFRecordDataset(opened.files).batch(BATCH_ROWS)
+        rows = batches.map(lambda examples: tf.io.parse_example(examples, spec))
+        return rows.map(lambda row: draw(row, epoch) if has_masks else row["input_ids"])
+
+    return tf.data.Dataset.range(num_epochs).flat_map(read_epoch).prefetch(tf.data.AUTOTUNE)
 
 
 def _numpy_epoch(opened: Records, epoch: int) -> Any:

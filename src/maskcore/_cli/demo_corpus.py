@@ -40,9 +40,10 @@ def write_corpus(folder: Path) -> list[Path]:
 
 def _paragraphs(document: str) -> Iterator[str]:
     for paragraph in document.split("\n\n"):
-        line = " ".join(paragraph.split())
-        if any(character.isalpha() for character in line):  # rules and ornaments are no prose
-            yield line
+        # Lines without a letter or digit are rules under headings, and no prose.
+        lines = [line for line in paragraph.split("\n") if any(map(str.isalnum, line))]
+        if lines:
+            yield " ".join(" ".join(lines).split())
 
 
 def _topics() -> Iterable[str]:

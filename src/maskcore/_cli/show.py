@@ -162,7 +162,7 @@ def _print_table(console: Any, opened: Records, shown: _Shown, epoch: int) -> No
         table.add_section()
     console.print(table)
     for note, style in _notes(shown, epoch):
-        console.print(make_text(note, style=style), soft_wrap=True)
+        console.print(make_text(note, style=style), soft_wrap=not console.is_terminal)
 
 
 Cells = tuple[str, ...]

@@ -157,10 +157,11 @@ def build(
     target = Target(Path(out))
     target.check(overwrite, inputs)
     report = on_progress or (lambda progress: None)
-    if tokenizer is None:
-        tokeniser = train_wordpiece(_sentences_for_training(plan, report), vocab_size)
-    else:
-        tokeniser = load_tokeniser(tokenizer)
+    tokeniser = (
+        train_wordpiece(_sentences_for_training(plan, report), vocab_size)
+        if tokenizer is None
+        else load_tokeniser(tokenizer)
+    )
     with target.claim():
         shards, counts = _write_shards(plan, tokeniser, target, report)
         manifest = _manifest(plan, tokeniser, shards, counts)

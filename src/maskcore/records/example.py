@@ -34,9 +34,9 @@ _LIST_VALUE = 1 << 3 | 2
 _MAX_VARINT_BYTES = 9  # of a number below 2**63
 
 
-def varint_sizes(values: Ints) -> NDArray[np.int8]:
+def varint_sizes(values: Ints) -> Ints:
     """Return how many bytes each number below 2**63 takes."""
-    sizes = np.ones(values.shape, np.int8)
+    sizes = np.ones(values.shape, np.int64)
     large = np.flatnonzero(values >= 1 << 7)
     bits = 7
     while large.size:
@@ -48,14 +48,14 @@ def varint_sizes(values: Ints) -> NDArray[np.int8]:
     return sizes
 
 
-def encode_varints(values: Ints) -> tuple[Bytes, NDArray[np.int8]]:
+def encode_varints(values: Ints) -> tuple[Bytes, Ints]:
     """Return the varints of `values`, int64 >= 0, one after the other, and the size of each.
 
     >>> encode_varints(np.array([1, 300]))[0].tolist()
     [1, 172, 2]
     """
     sizes = varint_sizes(values)
-    ends = np.cumsum(sizes, dtype=np.int64)
+    ends = np.cumsum(sizes)
     places = ends - sizes
     encoded = np.empty(int(ends[-1]) if ends.size else 0, np.uint8)
     encoded[places] = values & 0x7F
@@ -136,16 +136,14 @@ class ExampleLayout:
             raise ValueError("features must be >= 0, got a negative value; shift them first")
         self._fill_lengths(slots)
         encoded, sizes = encode_varints(slots.reshape(-1))
-        return encoded, np.cumsum(
-            sizes.reshape(num_rows, self.num_slots).sum(axis=1, dtype=np.int64)
-        )
+        return encoded, np.cumsum(sizes.reshape(num_rows, self.num_slots).sum(axis=1))
 
     def _fill_lengths(self, slots: Ints) -> None:
         total = np.zeros(len(slots), np.int64)
         for name, where in self._columns.items():
             entry, feature, int64_list, packed = self._length_slots[name]
             sizes = varint_sizes(slots[:, where].reshape(-1)).reshape(len(slots), -1)
-            size = sizes.sum(axis=1, dtype=np.int64)
+            size = sizes.sum(axis=1)
             slots[:, packed] = size
             size = 1 + varint_sizes(size) + size
             slots[:, int64_list] = size

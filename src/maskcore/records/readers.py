@@ -164,17 +164,16 @@ def _read_file(file: InputFile, batch: TextBatch) -> Generator[TextBatch, None, 
 
 
 def _decode(file: InputFile, raw: bytes, offset: int) -> str:
-    if b"\0" in raw:
-        raise RecordsError(
-            f"{file.path}: NUL at byte {offset + raw.index(0)}, so this is not plain text in "
-            "UTF-8; "
-            "convert the file, or leave it out of the corpus"
-        )
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecordsError(
-            f"{file.path}: invalid UTF-8 at byte {offset + error.start} "
-            f"(0x{raw[error.start]:02x}); "
+            f"{file.path}: invalid UTF-8 at byte {offset + error.start} (0x{raw[error.start]:02x}); "
             "convert the file to UTF-8, for example with iconv, or leave it out of the corpus"
         ) from None
+    if "\0" in text:
+        raise RecordsError(
+            f"{file.path}: NUL at byte {offset + raw.index(0)}, so this is not plain text in UTF-8; "
+            "convert the file, or leave it out of the corpus"
+        )
+    return text
