@@ -14,8 +14,12 @@ namespace {
 
 constexpr int64_t kRatioUnit = 1000000000;
 
-// Rows of which the first panels are drawn together, to hide the generator's latency.
-constexpr int64_t kGroupRows = 2;
+// Rows are prepared in groups: each row ends in a branch that cannot be predicted, and what lies before it would otherwise wait for the one
+// before. Long rows fill the machine by themselves.
+constexpr int64_t kMostGroupRows = 4;
+constexpr int64_t kLongRow = 1024;
+
+inline int64_t group_rows(int64_t row_length) noexcept { return row_length <= kLongRow ? kMostGroupRows : 1; }
 
 inline uint32_t budget_from_ratio(int64_t ratio_e9, int64_t cap, uint32_t num_eligible) noexcept {
   if (num_eligible == 0) return 0;
@@ -50,27 +54,19 @@ inline void write_ones(const uint64_t* bits, uint32_t length, Element one, uint8
 template <class Isa, class Position>
 class Batch {
  public:
-  Batch(const maskcore_call& call, const Scratch<Position>& scratch) noexcept
+  Batch(const maskcore_call& call, uint8_t* memory) noexcept
       : call_(call),
         length_(static_cast<uint32_t>(call.row_length)),
         keys_(call.seed),
         law_(call.length_thresholds, call.num_length_thresholds),
         plan_(law_, length_, typical_budget(call)),
-        kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr, scratch),
-        s_(scratch) {}
+        kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr),
+        memory_(memory) {}
 
   void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
-    alignas(64) uint32_t draws[kGroupRows][kPanelWords];
-    for (int64_t row = first_row; row < stop_row; row += kGroupRows) {
-      const int64_t num_rows = stop_row - row < kGroupRows ? stop_row - row : kGroupRows;
-      if (num_rows == kGroupRows) {
-        Isa::philox_two_panels(keys_, plan_.first_panel(address_of(row)), plan_.first_panel(address_of(row + 1)),
-                               draws[0], draws[1]);
-      } else {
-        Isa::philox_panel(keys_, plan_.first_panel(address_of(row)), draws[0]);
-      }
-      for (int64_t member = 0; member < num_rows; ++member) mask_one(row + member, draws[member]);
-    }
+    const int64_t most = group_rows(call_.row_length);
+    for (int64_t row = first_row; row < stop_row; row += most)
+      mask_group(row, stop_row - row < most ? stop_row - row : most);
   }
 
  private:
@@ -87,19 +83,49 @@ class Batch {
     return {static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32), static_cast<uint32_t>(epoch)};
   }
 
-  void mask_one(int64_t row, const uint32_t* draws) noexcept {
-    load_eligible(row);
-    const RowAddress address = address_of(row);
-    const uint32_t words = num_words(length_);
-    const uint32_t num_eligible = count_all(s_.eligible, words);
-    const uint32_t budget = budget_of(row, num_eligible);
-    if (budget != 0) {
-      kernel_.mask_row(address, num_eligible, budget, draws);
-    } else {
-      memset(s_.masked, 0, (words + 2) * sizeof(uint64_t));
-      memset(s_.span_starts, 0, words * sizeof(uint64_t));
+  struct Member {
+    RowAddress address;
+    uint32_t budget;
+    Prepared prepared;
+  };
+
+  Scratch<Position> scratch_of(int64_t member) const noexcept {
+    return Scratch<Position>(memory_ + static_cast<uint64_t>(member) * Scratch<Position>::num_bytes(length_), length_);
+  }
+
+  void mask_group(int64_t first_row, int64_t num_rows) noexcept {
+    alignas(64) uint32_t draws[kMostGroupRows][kPanelWords];
+    Member members[kMostGroupRows];
+    for (int64_t member = 0; member < num_rows; ++member) members[member].address = address_of(first_row + member);
+    for (int64_t member = 0; member < num_rows; member += 2) {
+      const Panel panel = plan_.first_panel(members[member].address);
+      if (member + 1 < num_rows)
+        Isa::philox_two_panels(keys_, panel, plan_.first_panel(members[member + 1].address), draws[member],
+                               draws[member + 1]);
+      else
+        Isa::philox_panel(keys_, panel, draws[member]);
     }
-    write_row(row, address);
+    for (int64_t member = 0; member < num_rows; ++member)
+      prepare_row(scratch_of(member), first_row + member, members[member], draws[member]);
+    for (int64_t member = 0; member < num_rows; ++member) {
+      const Scratch<Position> s = scratch_of(member);
+      if (members[member].budget != 0)
+        kernel_.mask_row(s, members[member].address, members[member].prepared, members[member].budget);
+      write_row(s, first_row + member, members[member].address);
+    }
+  }
+
+  void prepare_row(const Scratch<Position>& s, int64_t row, Member& member, const uint32_t* draws) noexcept {
+    load_eligible(s, row);
+    const uint32_t words = num_words(length_);
+    const uint32_t num_eligible = count_all(s.eligible, words);
+    member.budget = budget_of(row, num_eligible);
+    if (member.budget != 0) {
+      member.prepared = kernel_.prepare_row(s, member.address, num_eligible, draws);
+    } else {
+      clear_all(s.masked, words);
+      clear_all(s.span_starts, words);
+    }
   }
 
   uint32_t budget_of(int64_t row, uint32_t num_eligible) const noexcept {
@@ -110,107 +136,107 @@ class Batch {
   }
 
   // Fills eligible, unit_starts and segment_starts.
-  void load_eligible(int64_t row) noexcept {
+  void load_eligible(const Scratch<Position>& s, int64_t row) noexcept {
     const uint32_t words = num_words(length_);
     const bool has_special = call_.input_ids != nullptr && call_.num_special_ranges != 0;
     if (call_.maskable_kind == MASKCORE_INT8 && call_.maskable != nullptr && !has_special) {
-      Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s_.eligible);
+      Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s.eligible);
     } else {
-      flag_maskable(row);
-      if (has_special) flag_special(row);
-      Isa::nonzero_bits(s_.flags, length_, s_.eligible);
+      flag_maskable(s, row);
+      if (has_special) flag_special(s, row);
+      Isa::nonzero_bits(s.flags, length_, s.eligible);
     }
-    s_.eligible[words] = 0;
+    s.eligible[words] = 0;
     if (call_.segment_ids != nullptr)
-      Isa::changed_bits(call_.segment_ids + row * call_.row_length, length_, s_.segment_starts);
+      Isa::changed_bits(call_.segment_ids + row * call_.row_length, length_, s.segment_starts);
     if (call_.word_ids != nullptr) {
-      Isa::word_start_bits(call_.word_ids + row * call_.row_length, length_, s_.unit_starts);
-      if (length_ % kWordBits != 0) s_.unit_starts[words - 1] |= ~uint64_t{0} << (length_ % kWordBits);
-      s_.unit_starts[words] = s_.unit_starts[words + 1] = ~uint64_t{0};
-      kernel_.drop_broken_words();
+      Isa::word_start_bits(call_.word_ids + row * call_.row_length, length_, s.unit_starts);
+      if (length_ % kWordBits != 0) s.unit_starts[words - 1] |= ~uint64_t{0} << (length_ % kWordBits);
+      s.unit_starts[words] = s.unit_starts[words + 1] = ~uint64_t{0};
+      kernel_.drop_broken_words(s);
     }
   }
 
-  void flag_maskable(int64_t row) noexcept {
+  void flag_maskable(const Scratch<Position>& s, int64_t row) noexcept {
     if (call_.maskable == nullptr) {
-      memset(s_.flags, 1, length_);
+      memset(s.flags, 1, length_);
       return;
     }
     const int64_t offset = row * call_.row_length;
     switch (call_.maskable_kind) {
       case MASKCORE_INT16:
-        return flag_nonzero<uint16_t>(static_cast<const uint16_t*>(call_.maskable) + offset, length_, 0xFFFFu, s_.flags);
+        return flag_nonzero<uint16_t>(static_cast<const uint16_t*>(call_.maskable) + offset, length_, 0xFFFFu, s.flags);
       case MASKCORE_INT32:
-        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u, s_.flags);
+        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u, s.flags);
       case MASKCORE_FLOAT32:  // all but the sign: -0.0 is zero, denormals are not
-        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u >> 1, s_.flags);
+        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u >> 1, s.flags);
       case MASKCORE_INT64:
         return flag_nonzero<uint64_t>(static_cast<const uint64_t*>(call_.maskable) + offset, length_, ~uint64_t{0},
-                                      s_.flags);
+                                      s.flags);
       case MASKCORE_FLOAT64:
         return flag_nonzero<uint64_t>(static_cast<const uint64_t*>(call_.maskable) + offset, length_, ~uint64_t{0} >> 1,
-                                      s_.flags);
+                                      s.flags);
       default:
-        return flag_nonzero<uint8_t>(static_cast<const uint8_t*>(call_.maskable) + offset, length_, 0xFFu, s_.flags);
+        return flag_nonzero<uint8_t>(static_cast<const uint8_t*>(call_.maskable) + offset, length_, 0xFFu, s.flags);
     }
   }
 
-  void flag_special(int64_t row) noexcept {
+  void flag_special(const Scratch<Position>& s, int64_t row) noexcept {
     const int64_t offset = row * call_.row_length;
     if (call_.input_ids_kind == MASKCORE_INT16)
       clear_special(static_cast<const int16_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
-                    call_.num_special_ranges, s_.flags);
+                    call_.num_special_ranges, s.flags);
     else if (call_.input_ids_kind == MASKCORE_INT32)
       clear_special(static_cast<const int32_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
-                    call_.num_special_ranges, s_.flags);
+                    call_.num_special_ranges, s.flags);
     else
       clear_special(static_cast<const int64_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
-                    call_.num_special_ranges, s_.flags);
+                    call_.num_special_ranges, s.flags);
   }
 
-  void write_row(int64_t row, const RowAddress& address) noexcept {
-    if (call_.mask != nullptr) write_mask(row);
+  void write_row(const Scratch<Position>& s, int64_t row, const RowAddress& address) noexcept {
+    if (call_.mask != nullptr) write_mask(s, row);
     if (call_.span_numbers != nullptr || call_.positions != nullptr || call_.input_ids != nullptr) {
-      const uint32_t num_masked = Isa::list_ones(s_.masked, num_words(length_), s_.positions);
-      if (call_.span_numbers != nullptr) number_spans(row, num_masked);
-      if (call_.positions != nullptr) write_positions(row, num_masked);
+      const uint32_t num_masked = Isa::list_ones(s.masked, num_words(length_), s.positions);
+      if (call_.span_numbers != nullptr) number_spans(s, row, num_masked);
+      if (call_.positions != nullptr) write_positions(s, row, num_masked);
       if (call_.input_ids != nullptr) {
         if (call_.input_ids_kind == MASKCORE_INT16)
-          write_tokens<int16_t>(row, address, num_masked);
+          write_tokens<int16_t>(s, row, address, num_masked);
         else if (call_.input_ids_kind == MASKCORE_INT32)
-          write_tokens<int32_t>(row, address, num_masked);
+          write_tokens<int32_t>(s, row, address, num_masked);
         else
-          write_tokens<int64_t>(row, address, num_masked);
+          write_tokens<int64_t>(s, row, address, num_masked);
       }
     }
   }
 
-  void write_mask(int64_t row) noexcept {
+  void write_mask(const Scratch<Position>& s, int64_t row) noexcept {
     const int64_t offset = row * call_.row_length;
     switch (call_.maskable_kind) {
       case MASKCORE_INT8:
-        return Isa::expand_bits(s_.masked, length_, static_cast<uint8_t*>(call_.mask) + offset);
+        return Isa::expand_bits(s.masked, length_, static_cast<uint8_t*>(call_.mask) + offset);
       case MASKCORE_INT16:
-        return write_ones<Isa, uint16_t>(s_.masked, length_, 1, s_.flags, static_cast<uint16_t*>(call_.mask) + offset);
+        return write_ones<Isa, uint16_t>(s.masked, length_, 1, s.flags, static_cast<uint16_t*>(call_.mask) + offset);
       case MASKCORE_INT32:
-        return write_ones<Isa, uint32_t>(s_.masked, length_, 1, s_.flags, static_cast<uint32_t*>(call_.mask) + offset);
+        return write_ones<Isa, uint32_t>(s.masked, length_, 1, s.flags, static_cast<uint32_t*>(call_.mask) + offset);
       case MASKCORE_INT64:
-        return write_ones<Isa, uint64_t>(s_.masked, length_, 1, s_.flags, static_cast<uint64_t*>(call_.mask) + offset);
+        return write_ones<Isa, uint64_t>(s.masked, length_, 1, s.flags, static_cast<uint64_t*>(call_.mask) + offset);
       case MASKCORE_FLOAT32:
-        return write_ones<Isa, float>(s_.masked, length_, 1.0f, s_.flags, static_cast<float*>(call_.mask) + offset);
+        return write_ones<Isa, float>(s.masked, length_, 1.0f, s.flags, static_cast<float*>(call_.mask) + offset);
       default:
-        return write_ones<Isa, double>(s_.masked, length_, 1.0, s_.flags, static_cast<double*>(call_.mask) + offset);
+        return write_ones<Isa, double>(s.masked, length_, 1.0, s.flags, static_cast<double*>(call_.mask) + offset);
     }
   }
 
-  void number_spans(int64_t row, uint32_t num_masked) noexcept {
+  void number_spans(const Scratch<Position>& s, int64_t row, uint32_t num_masked) noexcept {
     int32_t* numbers = call_.span_numbers + row * call_.row_length;
     memset(numbers, 0, static_cast<uint64_t>(length_) * sizeof(int32_t));
     int32_t current = 0;
     uint32_t follows = 0;  // the token after the last masked one
     for (uint32_t k = 0; k < num_masked; ++k) {
-      const uint32_t position = s_.positions[k];
-      if (k == 0 || position != follows || get_bit(s_.span_starts, position)) ++current;
+      const uint32_t position = s.positions[k];
+      if (k == 0 || position != follows || get_bit(s.span_starts, position)) ++current;
       numbers[position] = current;
       follows = position + 1;
     }
@@ -220,11 +246,11 @@ class Batch {
     return num_masked < call_.num_predictions ? num_masked : static_cast<uint32_t>(call_.num_predictions);
   }
 
-  void write_positions(int64_t row, uint32_t num_masked) noexcept {
+  void write_positions(const Scratch<Position>& s, int64_t row, uint32_t num_masked) noexcept {
     const int64_t room = call_.num_predictions;
     const uint32_t written = num_written(num_masked);
     int32_t* positions = call_.positions + row * room;
-    for (uint32_t k = 0; k < written; ++k) positions[k] = static_cast<int32_t>(s_.positions[k]);
+    for (uint32_t k = 0; k < written; ++k) positions[k] = static_cast<int32_t>(s.positions[k]);
     for (int64_t k = written; k < room; ++k) positions[k] = 0;
     if (call_.weights == nullptr) return;
     float* weights = call_.weights + row * room;
@@ -233,39 +259,39 @@ class Batch {
   }
 
   template <class Id>
-  void write_tokens(int64_t row, const RowAddress& address, uint32_t num_masked) noexcept {
+  void write_tokens(const Scratch<Position>& s, int64_t row, const RowAddress& address, uint32_t num_masked) noexcept {
     const int64_t offset = row * call_.row_length;
     const Id* original = static_cast<const Id*>(call_.input_ids) + offset;
     // Labels first: masked_ids may be input_ids itself.
     if (call_.prediction_ids != nullptr) {
       Id* predicted = static_cast<Id*>(call_.prediction_ids) + row * call_.num_predictions;
       const uint32_t written = num_written(num_masked);
-      for (uint32_t k = 0; k < written; ++k) predicted[k] = original[s_.positions[k]];
+      for (uint32_t k = 0; k < written; ++k) predicted[k] = original[s.positions[k]];
       for (int64_t k = written; k < call_.num_predictions; ++k) predicted[k] = 0;
     }
     if (call_.labels != nullptr) {
       if (call_.labels_kind == call_.input_ids_kind)
-        write_labels(original, num_masked, static_cast<Id*>(call_.labels) + offset);
+        write_labels(s, original, num_masked, static_cast<Id*>(call_.labels) + offset);
       else
-        write_labels(original, num_masked, static_cast<int32_t*>(call_.labels) + offset);
+        write_labels(s, original, num_masked, static_cast<int32_t*>(call_.labels) + offset);
     }
     if (call_.masked_ids != nullptr) {
       Id* masked_ids = static_cast<Id*>(call_.masked_ids) + offset;
       if (masked_ids != original) memcpy(masked_ids, original, static_cast<uint64_t>(length_) * sizeof(Id));
-      replace_tokens(address, num_masked, masked_ids);
+      replace_tokens(s, address, num_masked, masked_ids);
     }
   }
 
   template <class Id, class Label>
-  void write_labels(const Id* original, uint32_t num_masked, Label* labels) noexcept {
+  void write_labels(const Scratch<Position>& s, const Id* original, uint32_t num_masked, Label* labels) noexcept {
     const Label ignored = static_cast<Label>(call_.ignore_index);
     for (uint32_t t = 0; t < length_; ++t) labels[t] = ignored;
-    for (uint32_t k = 0; k < num_masked; ++k) labels[s_.positions[k]] = static_cast<Label>(original[s_.positions[k]]);
+    for (uint32_t k = 0; k < num_masked; ++k) labels[s.positions[k]] = static_cast<Label>(original[s.positions[k]]);
   }
 
   // Draws for up to a panel of masked positions at once: first what becomes of each, then the ids of those that get a random one.
   template <class Id>
-  void replace_tokens(const RowAddress& address, uint32_t num_masked, Id* ids) noexcept {
+  void replace_tokens(const Scratch<Position>& s, const RowAddress& address, uint32_t num_masked, Id* ids) noexcept {
     const uint64_t mask_below = call_.replacement_thresholds[0];
     const uint64_t random_below = call_.replacement_thresholds[1];
     const Id mask_id = static_cast<Id>(call_.mask_id);
@@ -275,7 +301,7 @@ class Batch {
     for (uint32_t first = 0; first < num_masked; first += kPanelBlocks) {
       const uint32_t count = num_masked - first < kPanelBlocks ? num_masked - first : kPanelBlocks;
       uint32_t at[kPanelBlocks] = {};
-      for (uint32_t k = 0; k < count; ++k) at[k] = s_.positions[first + k];
+      for (uint32_t k = 0; k < count; ++k) at[k] = s.positions[first + k];
       Isa::draw_at(keys_, kReplacement, address, at, draws);
       for (uint32_t k = 0; k < count; ++k) {
         const bool is_kept = draws[k] >= random_below;
@@ -317,16 +343,16 @@ class Batch {
   const LengthLaw law_;
   const DrawPlan plan_;
   RowKernel<Isa, Position> kernel_;
-  const Scratch<Position> s_;
+  uint8_t* const memory_;
 };
 
 template <class Isa, class Position>
 int32_t mask_rows_as(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
-  const uint32_t row_length = static_cast<uint32_t>(call.row_length);
-  void* const memory = malloc(Scratch<Position>::num_bytes(row_length) + kWordBits);
+  const uint64_t num_bytes = Scratch<Position>::num_bytes(static_cast<uint32_t>(call.row_length));
+  void* const memory = malloc(static_cast<uint64_t>(group_rows(call.row_length)) * num_bytes + kWordBits);
   if (memory == nullptr) return MASKCORE_OUT_OF_MEMORY;
   const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + kWordBits - 1) / kWordBits * kWordBits;
-  Batch<Isa, Position>(call, Scratch<Position>(reinterpret_cast<uint8_t*>(aligned), row_length)).mask_rows(first_row, stop_row);
+  Batch<Isa, Position>(call, reinterpret_cast<uint8_t*>(aligned)).mask_rows(first_row, stop_row);
   free(memory);
   return MASKCORE_OK;
 }

@@ -35,6 +35,14 @@ inline uint32_t next_one(const uint64_t* bits, uint32_t from) noexcept {
   return word * kWordBits + lowest_one(bits[word]);
 }
 
+// How far it is from `from` to the next set bit after it. The caller keeps a set bit past the end.
+inline uint64_t distance_to_next_one(const uint64_t* bits, uint64_t from) noexcept {
+  const uint64_t after = from + 1;
+  const uint64_t rest = bits[after / kWordBits] >> (after % kWordBits);
+  if (__builtin_expect(rest != 0, 1)) return uint64_t{1} + static_cast<uint64_t>(__builtin_ctzll(rest));
+  return next_one(bits, static_cast<uint32_t>(after)) - from;
+}
+
 // The last set bit at `from` or before it. The caller knows that there is one.
 inline uint32_t previous_one(const uint64_t* bits, uint32_t from) noexcept {
   uint32_t word = from / kWordBits;
@@ -45,17 +53,18 @@ inline uint32_t previous_one(const uint64_t* bits, uint32_t from) noexcept {
   return word * kWordBits + highest_one(bits[word]);
 }
 
-// How many bits are set at `last` or before it.
-inline uint32_t count_through(const uint64_t* bits, uint32_t last) noexcept {
-  uint32_t count = 0;
-  for (uint32_t word = 0; word < last / kWordBits; ++word) count += count_ones(bits[word]);
-  return count + count_ones(bits[last / kWordBits] << (kWordBits - 1 - last % kWordBits));
-}
-
 inline uint32_t count_all(const uint64_t* bits, uint32_t words) noexcept {
   uint32_t count = 0;
   for (uint32_t word = 0; word < words; ++word) count += count_ones(bits[word]);
   return count;
+}
+
+inline void set_bit(uint64_t* bits, uint32_t index) noexcept {
+  bits[index / kWordBits] |= uint64_t{1} << (index % kWordBits);
+}
+
+inline void clear_all(uint64_t* bits, uint32_t words) noexcept {
+  for (uint32_t word = 0; word < words; ++word) bits[word] = 0;
 }
 
 // Sets bits [start, start + length), length >= 1; may write zeros' worth of one word past the end.
@@ -70,13 +79,6 @@ inline void set_range(uint64_t* bits, uint32_t start, uint32_t length) noexcept 
 
 inline void clear_range(uint64_t* bits, uint32_t start, uint32_t stop) noexcept {
   for (uint32_t index = start; index < stop; ++index) bits[index / kWordBits] &= ~(uint64_t{1} << (index % kWordBits));
-}
-
-// ORs the low bits of `word` in at bit `start`; bits above `length` are zero in `word`.
-inline void append_bits(uint64_t* bits, uint32_t start, uint64_t word) noexcept {
-  const uint32_t shift = start % kWordBits;
-  bits[start / kWordBits] |= word << shift;
-  bits[start / kWordBits + 1] |= word >> 1 >> (kWordBits - 1 - shift);
 }
 
 // 64 bits from bit `start` on.

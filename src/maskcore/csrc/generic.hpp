@@ -5,6 +5,7 @@
 
 #include "bits.hpp"
 #include "lengths.hpp"
+#include "philox.hpp"
 
 namespace maskcore {
 namespace {
@@ -34,6 +35,16 @@ inline void generic_word_start_bits(const int32_t* ids, uint32_t length, uint64_
   bits[0] |= 1;
 }
 
+// draw_steps: with which place of the order each of `kCount` steps exchanges its own (docs/algorithm.md, section 5.2). Of steps past the last
+// candidate, rubbish.
+template <uint32_t kCount>
+inline void generic_draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+  for (uint32_t k = 0; k < kCount; ++k) {
+    const uint32_t step = first_step + k;
+    others[k] = step + mulhi(draws[k], num_candidates - step);
+  }
+}
+
 template <class Position>
 inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position* list) noexcept {
   uint32_t count = 0;
@@ -45,24 +56,50 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
 }
 
 // Piece lengths written in unary: piece p owns `kStride` bits, of which as many are valid as it has units, and the first is its cut.
-// Extracting the valid bits of many pieces at once lays the pieces end to end.
-template <int kStride>
-struct UnaryPieces {
-  static constexpr uint32_t kPieces = kWordBits / kStride;
-  static constexpr uint64_t kCuts = ~uint64_t{0} / ((uint64_t{1} << kStride) - 1);
-
-  // reached[j] holds one bit a piece: is it longer than law.shortest + j? Bits of pieces past `num_pieces` are dropped.
-  template <class Isa>
-  static uint32_t append(const LengthLaw& law, const uint64_t* reached, uint32_t num_pieces, uint32_t unit,
-                         uint64_t* cuts) noexcept {
-    uint64_t valid = kCuts * ((uint64_t{1} << law.shortest) - 1);
-    for (uint32_t j = 0; j < law.num_thresholds; ++j)
-      valid |= Isa::deposit_bits(reached[j], kCuts << (law.shortest + j));
-    if (num_pieces < kPieces) valid &= (uint64_t{1} << (num_pieces * kStride)) - 1;
-    append_bits(cuts, unit, Isa::extract_bits(kCuts, valid));
-    return unit + count_ones(valid);
+// Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest piece is at most kStride.
+template <class Isa, int kStride, uint32_t kNumThresholds>
+inline uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
+                                    uint64_t* cuts) noexcept {
+  constexpr uint32_t kPieces = kWordBits / kStride;
+  constexpr uint64_t kCuts = ~uint64_t{0} / ((uint64_t{1} << kStride) - 1);
+  const uint64_t always_valid = kCuts * ((uint64_t{1} << law.shortest) - 1);
+  CutWriter writer(cuts, unit);
+  for (uint32_t first = 0; first < num_draws; first += Isa::kCompared) {
+    uint64_t reached[kNumThresholds];
+    for (uint32_t j = 0; j < kNumThresholds; ++j) reached[j] = Isa::reached_bits(draws + first, law.thresholds[j]);
+    for (uint32_t piece = 0; piece < Isa::kCompared; piece += kPieces) {
+      if (first + piece >= num_draws) break;
+      uint64_t valid = always_valid;
+      for (uint32_t j = 0; j < kNumThresholds; ++j) {
+        valid |= Isa::deposit_bits(reached[j], kCuts << (law.shortest + j));
+        reached[j] >>= kPieces;
+      }
+      const uint32_t left = num_draws - first - piece;
+      if (left < kPieces) valid &= (uint64_t{1} << (left * kStride)) - 1;
+      writer.append(Isa::extract_bits(kCuts, valid), count_ones(valid));
+    }
   }
-};
+  writer.finish();
+  return writer.unit();
+}
+
+template <class Isa>
+inline uint32_t cut_pieces_by_extraction(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
+                                         uint32_t num_units, uint64_t* cuts) noexcept {
+  if (law.shortest + law.num_thresholds <= 4) {
+    switch (law.num_thresholds) {
+      case 1:
+        return cut_pieces_in_unary<Isa, 4, 1>(law, draws, num_draws, unit, cuts);
+      case 2:
+        return cut_pieces_in_unary<Isa, 4, 2>(law, draws, num_draws, unit, cuts);
+      default:
+        return cut_pieces_in_unary<Isa, 4, 3>(law, draws, num_draws, unit, cuts);
+    }
+  }
+  if (law.shortest + law.num_thresholds <= 8 && law.num_thresholds == 4)
+    return cut_pieces_in_unary<Isa, 8, 4>(law, draws, num_draws, unit, cuts);
+  return cut_pieces_one_by_one(law, draws, num_draws, unit, num_units, cuts);
+}
 
 }  // namespace
 }  // namespace maskcore

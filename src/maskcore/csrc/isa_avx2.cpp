@@ -64,6 +64,7 @@ struct Avx2 {
   static constexpr uint32_t kFewDraws = 4;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
+  static uint64_t select_one(uint64_t bits, uint32_t rank) noexcept { return _pdep_u64(uint64_t{1} << rank, bits); }
   static uint64_t extract_bits(uint64_t bits, uint64_t mask) noexcept { return _pext_u64(bits, mask); }
 
   static void philox_panel(const KeySchedule& keys, const Panel& panel, uint32_t* words) noexcept {
@@ -114,34 +115,37 @@ struct Avx2 {
     }
   }
 
-  template <int kStride>
-  static uint32_t cut_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
-                            uint32_t num_units, uint64_t* cuts) noexcept {
-    constexpr uint32_t kDraws = 16;
-    using Pieces = UnaryPieces<kStride>;
-    for (uint32_t first = 0; first < num_draws && unit < num_units; first += kDraws) {
-      const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws + first));
-      uint64_t reached[kStride];
-      for (uint32_t j = 0; j < law.num_thresholds; ++j) {
-        const __m256i threshold = _mm256_set1_epi16(static_cast<short>(law.thresholds[j]));
-        const __m256i is_reached = _mm256_cmpeq_epi16(_mm256_max_epu16(lanes, threshold), lanes);
-        const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(is_reached), _mm256_extracti128_si256(is_reached, 1));
-        reached[j] = static_cast<uint32_t>(_mm_movemask_epi8(bytes));
-      }
-      for (uint32_t piece = 0; piece < kDraws && first + piece < num_draws && unit < num_units; piece += Pieces::kPieces) {
-        unit = Pieces::template append<Avx2>(law, reached, num_draws - first - piece, unit, cuts);
-        for (uint32_t j = 0; j < law.num_thresholds; ++j) reached[j] >>= Pieces::kPieces % kWordBits;
-      }
+  template <uint32_t kCount>
+  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i step = _mm256_add_epi32(lanes, _mm256_set1_epi32(static_cast<int>(first_step)));
+    __m256i bound = _mm256_sub_epi32(_mm256_set1_epi32(static_cast<int>(num_candidates)), step);
+    const __m256i eight = _mm256_set1_epi32(8);
+    for (uint32_t k = 0; k < kCount; k += 8) {
+      const __m256i draw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws + k));
+      const __m256i even = _mm256_mul_epu32(draw, bound);
+      const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(draw, 32), _mm256_srli_epi64(bound, 32));
+      const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(others + k), _mm256_add_epi32(step, high));
+      step = _mm256_add_epi32(step, eight);
+      bound = _mm256_sub_epi32(bound, eight);
     }
-    return unit;
+  }
+
+  static constexpr uint32_t kCompared = 16;
+
+  // Bit p: is draw p at or above the threshold?
+  static uint64_t reached_bits(const uint16_t* draws, uint16_t threshold) noexcept {
+    const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws));
+    const __m256i larger = _mm256_max_epu16(lanes, _mm256_set1_epi16(static_cast<short>(threshold)));
+    const __m256i is_reached = _mm256_cmpeq_epi16(larger, lanes);
+    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(is_reached), _mm256_extracti128_si256(is_reached, 1));
+    return static_cast<uint32_t>(_mm_movemask_epi8(bytes));
   }
 
   static uint32_t cut_pieces(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                              uint32_t num_units, uint64_t* cuts) noexcept {
-    const uint32_t longest = law.shortest + law.num_thresholds;
-    if (longest <= 4) return cut_unary<4>(law, draws, num_draws, unit, num_units, cuts);
-    if (longest <= 8) return cut_unary<8>(law, draws, num_draws, unit, num_units, cuts);
-    return cut_pieces_one_by_one(law, draws, num_draws, unit, num_units, cuts);
+    return cut_pieces_by_extraction<Avx2>(law, draws, num_draws, unit, num_units, cuts);
   }
 
   static uint64_t nonzero_word(const uint8_t* flags) noexcept {
@@ -160,6 +164,12 @@ struct Avx2 {
       memcpy(padded, flags + first, length - first);
       bits[first / kWordBits] = nonzero_word(padded);
     }
+  }
+
+  // Clears whole vectors; flags have room for that.
+  static void clear_flags(uint8_t* flags, uint32_t length) noexcept {
+    for (uint32_t first = 0; first < length; first += 32)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(flags + first), _mm256_setzero_si256());
   }
 
   static void expand_half(uint32_t half, uint8_t* flags) noexcept {

@@ -91,6 +91,7 @@ struct Avx512 {
   static constexpr uint32_t kFewDraws = 0;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
+  static uint64_t select_one(uint64_t bits, uint32_t rank) noexcept { return _pdep_u64(uint64_t{1} << rank, bits); }
   static uint64_t extract_bits(uint64_t bits, uint64_t mask) noexcept { return _pext_u64(bits, mask); }
 
   static void philox_panel(const KeySchedule& keys, const Panel& panel, uint32_t* words) noexcept {
@@ -125,30 +126,34 @@ struct Avx512 {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(draws + 8 * half), blocks[half].select(selectors[half]));
   }
 
-  template <int kStride>
-  static uint32_t cut_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
-                            uint32_t num_units, uint64_t* cuts) noexcept {
-    constexpr uint32_t kDraws = 32;
-    using Pieces = UnaryPieces<kStride>;
-    for (uint32_t first = 0; first < num_draws && unit < num_units; first += kDraws) {
-      const __m512i lanes = _mm512_loadu_si512(draws + first);
-      uint64_t reached[kStride];
-      for (uint32_t j = 0; j < law.num_thresholds; ++j)
-        reached[j] = _mm512_cmpge_epu16_mask(lanes, _mm512_set1_epi16(static_cast<short>(law.thresholds[j])));
-      for (uint32_t piece = 0; piece < kDraws && first + piece < num_draws && unit < num_units; piece += Pieces::kPieces) {
-        unit = Pieces::template append<Avx512>(law, reached, num_draws - first - piece, unit, cuts);
-        for (uint32_t j = 0; j < law.num_thresholds; ++j) reached[j] >>= Pieces::kPieces;
-      }
+  template <uint32_t kCount>
+  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+    constexpr __mmask16 kOdd = 0xAAAA;
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i step = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(first_step)));
+    __m512i bound = _mm512_sub_epi32(_mm512_set1_epi32(static_cast<int>(num_candidates)), step);
+    const __m512i sixteen = _mm512_set1_epi32(16);
+    for (uint32_t k = 0; k < kCount; k += 16) {
+      const __m512i draw = _mm512_loadu_si512(draws + k);
+      const __m512i even = _mm512_mul_epu32(draw, bound);
+      const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(draw, 32), _mm512_srli_epi64(bound, 32));
+      const __m512i high = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), kOdd, odd);
+      _mm512_storeu_si512(others + k, _mm512_add_epi32(step, high));
+      step = _mm512_add_epi32(step, sixteen);
+      bound = _mm512_sub_epi32(bound, sixteen);
     }
-    return unit;
+  }
+
+  static constexpr uint32_t kCompared = 32;
+
+  // Bit p: is draw p at or above the threshold?
+  static uint64_t reached_bits(const uint16_t* draws, uint16_t threshold) noexcept {
+    return _mm512_cmpge_epu16_mask(_mm512_loadu_si512(draws), _mm512_set1_epi16(static_cast<short>(threshold)));
   }
 
   static uint32_t cut_pieces(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                              uint32_t num_units, uint64_t* cuts) noexcept {
-    const uint32_t longest = law.shortest + law.num_thresholds;
-    if (longest <= 4) return cut_unary<4>(law, draws, num_draws, unit, num_units, cuts);
-    if (longest <= 8) return cut_unary<8>(law, draws, num_draws, unit, num_units, cuts);
-    return cut_pieces_one_by_one(law, draws, num_draws, unit, num_units, cuts);
+    return cut_pieces_by_extraction<Avx512>(law, draws, num_draws, unit, num_units, cuts);
   }
 
   static void nonzero_bits(const uint8_t* flags, uint32_t length, uint64_t* bits) noexcept {
@@ -161,6 +166,11 @@ struct Avx512 {
       const __m512i lanes = _mm512_maskz_loadu_epi8(~uint64_t{0} >> (kWordBits - (length - first)), flags + first);
       bits[first / kWordBits] = _mm512_test_epi8_mask(lanes, lanes);
     }
+  }
+
+  // Clears whole vectors; flags have room for that.
+  static void clear_flags(uint8_t* flags, uint32_t length) noexcept {
+    for (uint32_t first = 0; first < length; first += kWordBits) _mm512_storeu_si512(flags + first, _mm512_setzero_si512());
   }
 
   static void expand_bits(const uint64_t* bits, uint32_t length, uint8_t* flags) noexcept {

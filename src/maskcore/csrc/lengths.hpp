@@ -37,15 +37,52 @@ inline uint32_t draw_piece_length(const LengthLaw& law, uint32_t draw) noexcept 
   return length;
 }
 
-// Sets the cuts of the pieces with the given draws, the first at unit `unit`, and returns the unit after the last piece. Stops once
-// `num_units` is reached.
+// cut_pieces, in all its versions: lays pieces with the given draws end to end from unit `unit` on, sets the bit of each one's first unit, and
+// returns the unit after the last. On entry the bits from `unit` on hold rubbish; on return they are zero to the end of the word that holds the
+// returned unit. Stops early, or not, once `num_units` is reached: cuts past it decide nothing.
+
+// Cuts are kept in a register until their word is full; memory that is read back at once would cost more than all the rest.
+class CutWriter {
+ public:
+  CutWriter(uint64_t* cuts, uint32_t unit) noexcept
+      : cuts_(cuts), unit_(unit), word_(cuts[unit / kWordBits] & ((uint64_t{1} << (unit % kWordBits)) - 1)) {}
+
+  // Appends `length` units, at most 64, with the cuts that are set in `bits`.
+  void append(uint64_t bits, uint32_t length) noexcept {
+    const uint32_t shift = unit_ % kWordBits;
+    word_ |= bits << shift;
+    cuts_[unit_ / kWordBits] = word_;
+    // By masks: whether the word is full cannot be predicted, and compilers make a branch of a condition.
+    const uint64_t if_full = uint64_t{0} - ((shift + length) / kWordBits);
+    word_ = (word_ & ~if_full) | (bits >> 1 >> (kWordBits - 1 - shift) & if_full);
+    unit_ += length;
+  }
+
+  // Appends one piece of any length.
+  void append_piece(uint32_t length) noexcept {
+    append(1, length < kWordBits ? length : kWordBits);
+    while (__builtin_expect(length > kWordBits, 0)) {
+      length -= kWordBits;
+      append(0, length < kWordBits ? length : kWordBits);
+    }
+  }
+
+  uint32_t unit() const noexcept { return unit_; }
+  void finish() noexcept { cuts_[unit_ / kWordBits] = word_; }
+
+ private:
+  uint64_t* const cuts_;
+  uint32_t unit_;
+  uint64_t word_;
+};
+
 inline uint32_t cut_pieces_one_by_one(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                                       uint32_t num_units, uint64_t* cuts) noexcept {
-  for (uint32_t piece = 0; piece < num_draws && unit < num_units; ++piece) {
-    cuts[unit / kWordBits] |= uint64_t{1} << (unit % kWordBits);
-    unit += draw_piece_length(law, draws[piece]);
-  }
-  return unit;
+  CutWriter writer(cuts, unit);
+  for (uint32_t piece = 0; piece < num_draws && writer.unit() < num_units; ++piece)
+    writer.append_piece(draw_piece_length(law, draws[piece]));
+  writer.finish();
+  return writer.unit();
 }
 
 }  // namespace
