@@ -262,6 +262,7 @@ class Batch {
   void write_tokens(const Scratch<Position>& s, int64_t row, const RowAddress& address, uint32_t num_masked) noexcept {
     const int64_t offset = row * call_.row_length;
     const Id* original = static_cast<const Id*>(call_.input_ids) + offset;
+    pad_positions(s, num_masked);
     // Labels first: masked_ids may be input_ids itself.
     if (call_.prediction_ids != nullptr) {
       Id* predicted = static_cast<Id*>(call_.prediction_ids) + row * call_.num_predictions;
@@ -282,31 +283,44 @@ class Batch {
     }
   }
 
+  // How many positions the loops over masked tokens go through: whole panels, since how many are masked cannot be predicted. Those past the
+  // end repeat the last (pad_positions), and what is done twice is done alike.
+  static uint32_t padded_count(uint32_t num_masked) noexcept {
+    return (num_masked + kPanelBlocks - 1) / kPanelBlocks * kPanelBlocks;
+  }
+
+  static void pad_positions(const Scratch<Position>& s, uint32_t num_masked) noexcept {
+    if (num_masked == 0) return;
+    const Position last = s.positions[num_masked - 1];
+    for (uint32_t k = 0; k < kPanelBlocks; ++k) s.positions[num_masked + k] = last;
+  }
+
   template <class Id, class Label>
   void write_labels(const Scratch<Position>& s, const Id* original, uint32_t num_masked, Label* labels) noexcept {
     const Label ignored = static_cast<Label>(call_.ignore_index);
     for (uint32_t t = 0; t < length_; ++t) labels[t] = ignored;
-    for (uint32_t k = 0; k < num_masked; ++k) labels[s.positions[k]] = static_cast<Label>(original[s.positions[k]]);
+    const uint32_t count = padded_count(num_masked);
+    for (uint32_t k = 0; k < count; ++k) labels[s.positions[k]] = static_cast<Label>(original[s.positions[k]]);
   }
 
-  // Draws for up to a panel of masked positions at once: first what becomes of each, then the ids of those that get a random one.
+  // Draws for a panel of masked positions at once: first what becomes of each, then the ids of those that get a random one.
   template <class Id>
   void replace_tokens(const Scratch<Position>& s, const RowAddress& address, uint32_t num_masked, Id* ids) noexcept {
     const uint64_t mask_below = call_.replacement_thresholds[0];
     const uint64_t random_below = call_.replacement_thresholds[1];
     const Id mask_id = static_cast<Id>(call_.mask_id);
-    uint32_t draws[kPanelBlocks];
-    uint32_t to_randomise[2 * kPanelBlocks];
+    uint32_t to_randomise[2 * kPanelBlocks + 1] = {};
     uint32_t num_to_randomise = 0;
     for (uint32_t first = 0; first < num_masked; first += kPanelBlocks) {
-      const uint32_t count = num_masked - first < kPanelBlocks ? num_masked - first : kPanelBlocks;
-      uint32_t at[kPanelBlocks] = {};
-      for (uint32_t k = 0; k < count; ++k) at[k] = s.positions[first + k];
+      uint32_t at[kPanelBlocks];
+      uint32_t draws[kPanelBlocks];
+      for (uint32_t k = 0; k < kPanelBlocks; ++k) at[k] = s.positions[first + k];
       Isa::draw_at(keys_, kReplacement, address, at, draws);
-      for (uint32_t k = 0; k < count; ++k) {
+      for (uint32_t k = 0; k < kPanelBlocks; ++k) {
         const bool is_kept = draws[k] >= random_below;
-        const bool is_random = draws[k] >= mask_below && !is_kept;
-        ids[at[k]] = is_kept ? ids[at[k]] : mask_id;
+        const bool is_random = (draws[k] >= mask_below) & !is_kept & (first + k < num_masked);
+        const Id kept = ids[at[k]];
+        ids[at[k]] = is_kept ? kept : mask_id;
         to_randomise[num_to_randomise] = at[k];
         num_to_randomise += is_random;
       }
@@ -329,12 +343,13 @@ class Batch {
       }
       return;
     }
-    uint32_t padded[kPanelBlocks] = {};
+    uint32_t padded[kPanelBlocks];
     uint32_t draws[kPanelBlocks];
-    for (uint32_t k = 0; k < count; ++k) padded[k] = at[k];
+    for (uint32_t k = 0; k < kPanelBlocks; ++k) padded[k] = at[k < count ? k : 0];
     Isa::draw_at(keys_, kRandomId, address, padded, draws);
-    for (uint32_t k = 0; k < count; ++k)
-      ids[at[k]] = static_cast<Id>(call_.random_ids[mulhi(draws[k], num_random_ids)]);
+    const uint32_t whole = (count + 3) / 4 * 4;  // what is done twice is done alike
+    for (uint32_t k = 0; k < whole; ++k)
+      ids[padded[k]] = static_cast<Id>(call_.random_ids[mulhi(draws[k], num_random_ids)]);
   }
 
   const maskcore_call& call_;
