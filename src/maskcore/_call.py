@@ -7,7 +7,7 @@ and convert nothing. A backend is one function, `mask_rows(call)`, that fills `c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class TokenParams:
     ignore_index: int
 
 
-@dataclass(slots=True)
+@dataclass
 class MaskCall:
     """One batch of rows, all inputs C-contiguous, and the outputs to fill (None: not wanted).
 
@@ -59,13 +59,16 @@ class MaskCall:
     epochs: Int64Array | None = None  # (B,)
     num_threads: int = 1
 
-    token_params: TokenParams | None = None
-    input_ids: Array | None = None  # (B, L) int16, int32, int64
+    # Not in __init__: what is not wanted costs a single row nothing.
+    token_params: TokenParams | None = field(init=False, default=None)
+    input_ids: Array | None = field(init=False, default=None)  # (B, L) int16, int32, int64
 
-    mask: Array | None = None  # (B, L), the dtype of `maskable`
-    positions: Int32Array | None = None  # (B, P)
-    weights: NDArray[np.float32] | None = None  # (B, P)
-    span_numbers: Int32Array | None = None  # (B, L)
-    masked_ids: Array | None = None  # (B, L), the dtype of `input_ids`; may be `input_ids` itself
-    labels: Array | None = None  # (B, L), the dtype of `input_ids` or int32
-    prediction_ids: Array | None = None  # (B, P), the dtype of `input_ids`
+    mask: Array | None = field(init=False, default=None)  # (B, L), the dtype of `maskable`
+    positions: Int32Array | None = field(init=False, default=None)  # (B, P)
+    weights: NDArray[np.float32] | None = field(init=False, default=None)  # (B, P)
+    span_numbers: Int32Array | None = field(init=False, default=None)  # (B, L)
+    # (B, L), the dtype of `input_ids`; may be `input_ids` itself
+    masked_ids: Array | None = field(init=False, default=None)
+    # (B, L), the dtype of `input_ids` or int32
+    labels: Array | None = field(init=False, default=None)
+    prediction_ids: Array | None = field(init=False, default=None)  # (B, P), as `input_ids`

@@ -6,6 +6,7 @@ Owns every constraint on arguments and its wording. Knows nothing of the algorit
 
 from __future__ import annotations
 
+import math
 import operator
 import secrets
 from typing import Any
@@ -24,9 +25,21 @@ _FLOAT_DTYPES = frozenset("fd")
 _ID_DTYPES = frozenset("hilq")
 
 
+def _array(argument: str, given: Any) -> Array:
+    """Return `given` as an array; the error for nested lists of different lengths names the argument."""
+    if type(given) is np.ndarray:
+        return given
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise value_error(
+            argument, "rectangular", "rows of different lengths", "pad the rows to one length"
+        ) from None
+
+
 def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str) -> Array:
     """Return `array` as a native-endian, C-contiguous array of shape (L,) or (B, L)."""
-    given = array if type(array) is np.ndarray else np.asarray(array)
+    given = _array(argument, array)
     if given.size == 0 and type(array) is list:
         given = given.astype(np.int64)  # an empty list says nothing of its dtype
     if given.dtype.char not in dtypes:
@@ -76,13 +89,12 @@ def same_shape(argument: str, array: Array, other: str, shape: tuple[int, ...]) 
         )
 
 
-def token_ids_array(argument: str, array: Any, shape: tuple[int, ...]) -> Int32Array | None:
+def token_ids_array(argument: str, array: Any, shape: tuple[int, ...]) -> Int32Array:
     """Check `word_ids` or `segment_ids`: integers that fit int32, of the rows' shape."""
-    if array is None:
-        return None
-    given = array if type(array) is np.ndarray else np.asarray(array)
+    given = _array(argument, array)
     if given.dtype.kind not in "iub" and given.size:
-        raise type_error(argument, "integers", f"dtype {given.dtype}", "use -1 for tokens without a word")
+        remedy = "use -1 for tokens without a word" if argument == "word_ids" else "number the segments"
+        raise type_error(argument, "integers", f"dtype {given.dtype}", remedy)
     same_shape(argument, given, "maskable_positions", shape)
     if given.dtype.char != "i" and given.size and given.dtype.itemsize >= 4:
         low, high = int(given.min()), int(given.max())
@@ -92,8 +104,22 @@ def token_ids_array(argument: str, array: Any, shape: tuple[int, ...]) -> Int32A
     return np.ascontiguousarray(given, dtype=np.int32)
 
 
-def integer(argument: str, value: Any, low: int, stop: int, bounds: str, remedy: str) -> int:
+def is_scalar(value: Any) -> bool:
+    """Tell a number from one number for each row."""
+    return type(value) is int or np.ndim(value) == 0
+
+
+def as_batch(array: Array) -> Array:
+    """Return `array` with shape (B, L); one row is a batch of one."""
+    return array if array.ndim == 2 else array[None]
+
+
+def integer(
+    argument: str, value: Any, low: int, stop: float, bounds: str, remedy: str
+) -> int:
     """Return `value` as an int in [low, stop)."""
+    if type(value) is int and low <= value < stop:
+        return value
     try:
         number = operator.index(value)
     except TypeError:
@@ -104,10 +130,10 @@ def integer(argument: str, value: Any, low: int, stop: int, bounds: str, remedy:
 
 
 def integer_per_row(
-    argument: str, values: Any, shape: tuple[int, ...], low: int, stop: int, bounds: str, remedy: str
+    argument: str, values: Any, shape: tuple[int, ...], low: int, stop: float, bounds: str, remedy: str
 ) -> Int64Array:
     """Return `values` as int64, one in [low, stop) for each row."""
-    given = np.asarray(values)
+    given = _array(argument, values)
     if given.dtype.kind not in "iu" and given.size:
         raise type_error(argument, "integers", f"dtype {given.dtype}", remedy)
     if given.shape != shape[:-1]:
@@ -121,6 +147,8 @@ def integer_per_row(
             is_bad = given < low if smallest < low else given >= stop
             row = int(np.argmax(is_bad))
             raise value_error(argument, bounds, f"{given[row]} in row {row}", remedy)
+    if given.dtype == np.uint64:  # where there is no upper bound
+        given = np.minimum(given, np.uint64(2**63 - 1))
     return np.ascontiguousarray(given, dtype=np.int64)
 
 
@@ -134,7 +162,7 @@ def seed_or_entropy(seed: Any) -> int:
 def epoch_scalar_or_rows(epoch: Any, shape: tuple[int, ...]) -> tuple[int, Int64Array | None]:
     """Return (epoch, None), or (0, epochs) where one is given for each row."""
     bounds, remedy = "in [0, 2**31)", "pass the number of the pass over the data"
-    if np.ndim(epoch) == 0:
+    if is_scalar(epoch):
         return integer("epoch", epoch, 0, EPOCH_STOP, bounds, remedy), None
     return 0, integer_per_row("epoch", epoch, shape, 0, EPOCH_STOP, bounds, remedy)
 
@@ -163,14 +191,18 @@ def budget_scalar_or_rows(
     if num_tokens_to_mask is None:
         return 0, None
     bounds, remedy = ">= 0", "pass 0 to mask nothing; more than maskable masks all"
-    limit = np.iinfo(np.int64).max
-    if np.ndim(num_tokens_to_mask) == 0:
-        budget = integer("num_tokens_to_mask", num_tokens_to_mask, 0, limit, bounds, remedy)
-        largest, budgets = budget, None
+    budgets = None
+    if is_scalar(num_tokens_to_mask):
+        budget = integer("num_tokens_to_mask", num_tokens_to_mask, 0, math.inf, bounds, remedy)
+        largest = budget
+        if budget > MAX_ROW_LENGTH:
+            budget = MAX_ROW_LENGTH  # all tokens of the longest row
     else:
         budget = 0
-        budgets = integer_per_row("num_tokens_to_mask", num_tokens_to_mask, shape, 0, limit, bounds, remedy)
-        largest = int(budgets.max()) if budgets.size else 0
+        budgets = integer_per_row(
+            "num_tokens_to_mask", num_tokens_to_mask, shape, 0, math.inf, bounds, remedy
+        )
+        largest = int(budgets.max(initial=0))
     if max_predictions is not None and largest > max_predictions:
         raise value_error(
             "num_tokens_to_mask",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskcore import _backends, _checks
 from maskcore._call import Array, MaskCall
-from maskcore._params import lower_span_params
+from maskcore._params import MAX_NGRAM, lower_span_params, ratio_number, weights_tuple
 
 __all__ = ["MaskedIndices", "mask_indices", "mask_positions", "mask_spans"]
 
@@ -46,26 +46,33 @@ def span_call(
     """Check and lower everything that decides which positions are masked."""
     cap = _checks.predictions_or_none(max_predictions)
     budget, budgets = _checks.budget_scalar_or_rows(num_tokens_to_mask, masking_ratio, cap, shape)
-    words = _checks.token_ids_array("word_ids", word_ids, shape)
-    segments = _checks.token_ids_array("segment_ids", segment_ids, shape)
+    words = segments = None
+    if word_ids is not None:
+        words = _checks.as_batch(_checks.token_ids_array("word_ids", word_ids, shape))
+    if segment_ids is not None:
+        segments = _checks.as_batch(_checks.token_ids_array("segment_ids", segment_ids, shape))
     max_n = _checks.integer(
-        "max_n", max_n, -(2**63), 2**63, "an int64", "it is the longest n-gram in units, 3 in ALBERT"
+        "max_n",
+        max_n,
+        1,
+        MAX_NGRAM + 1,
+        f"in [1, {MAX_NGRAM}]",
+        "it is the longest n-gram in units, 3 in ALBERT",
     )
-    weights = None if ngram_weights is None else tuple(ngram_weights)
-    params = lower_span_params(max_n, weights, masking_ratio, cap)
+    weights = None if ngram_weights is None else weights_tuple(ngram_weights)
+    ratio = None if masking_ratio is None else ratio_number(masking_ratio)
+    params = lower_span_params(max_n, weights, ratio, cap)
     epoch, epochs = _checks.epoch_scalar_or_rows(epoch, shape)
-    num_rows = 1 if len(shape) == 1 else shape[0]
-    two = (num_rows, shape[-1])
     return MaskCall(
         params,
         _checks.seed_or_entropy(seed),
-        num_rows,
+        1 if len(shape) == 1 else shape[0],
         shape[-1],
-        None if maskable is None else maskable.reshape(two),
+        None if maskable is None else _checks.as_batch(maskable),
         budget,
         epoch,
-        None if words is None else words.reshape(two),
-        None if segments is None else segments.reshape(two),
+        words,
+        segments,
         budgets,
         _checks.row_ids_or_none(row_ids, shape),
         epochs,
@@ -174,7 +181,7 @@ def mask_positions(
     else:
         mask = _checks.out_array(out, "out", maskable, maskable.dtype)
         _keep_inputs_from(mask, call)
-    call.mask = mask.reshape((call.num_rows, call.row_length))
+    call.mask = _checks.as_batch(mask)
     _backends.mask_rows(call)
     return mask
 
