@@ -124,6 +124,11 @@ def known_answers(file: str) -> list[dict[str, Any]]:
     return entries
 
 
+def random_maskable(seed: int, num_rows: int, length: int) -> NDArray[np.uint8]:
+    """Return a batch of which 80 % may be masked."""
+    return (np.random.default_rng(seed).random((num_rows, length)) < 0.8).astype(np.uint8)
+
+
 def random_words(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.int32]:
     """Return word ids of words of 1 to 4 tokens, every fifth token without a word."""
     words = np.cumsum(rng.random(shape) < 0.6, axis=-1)

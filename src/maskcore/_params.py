@@ -12,13 +12,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from numbers import Rational
+from typing import Any
 
 import numpy as np
 
 from maskcore._call import SpanParams
 from maskcore.errors import type_error, value_error
 
-__all__ = ["lower_ratio", "lower_span_params", "thresholds"]
+__all__ = ["lower_ratio", "lower_span_params", "ratio_number", "thresholds", "weights_tuple"]
 
 MAX_NGRAM = 255
 LENGTH_BITS = 16
@@ -69,18 +70,40 @@ def thresholds(argument: str, weights: Sequence[object], bits: int) -> tuple[int
     return tuple(edges[1:-1])
 
 
+def weights_tuple(ngram_weights: Any) -> tuple[object, ...]:
+    """Return `ngram_weights` as a tuple of what may be numbers."""
+    try:
+        weights = tuple(ngram_weights)
+        hash(weights)  # arrays and lists are not numbers
+    except TypeError:
+        raise type_error(
+            "ngram_weights",
+            "a sequence of numbers",
+            repr(ngram_weights)[:80],
+            "give one weight for each length 1 .. max_n",
+        ) from None
+    return weights
+
+
+def ratio_number(masking_ratio: Any) -> float:
+    """Return `masking_ratio` as a float; a text is none."""
+    try:
+        if not isinstance(masking_ratio, (str, bytes)):
+            return float(masking_ratio)
+    except (TypeError, ValueError):
+        pass  # the error below says more
+    raise type_error(
+        "masking_ratio", "a number in (0, 1]", repr(masking_ratio)[:80], "pass for example 0.15"
+    )
+
+
 def lower_ratio(masking_ratio: float) -> int:
     """Return `masking_ratio` in units of 1e-9, from its shortest decimal text (section 6).
 
     >>> lower_ratio(0.15)
     150000000
     """
-    try:
-        text = repr(float(masking_ratio))
-    except (TypeError, ValueError):
-        raise type_error(
-            "masking_ratio", "a number in (0, 1]", repr(masking_ratio), "pass for example 0.15"
-        ) from None
+    text = repr(ratio_number(masking_ratio))
     decimal = Decimal(text)
     if not (decimal.is_finite() and 0 < decimal <= 1):
         raise value_error(

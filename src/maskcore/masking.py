@@ -180,18 +180,25 @@ def mask_positions(
         mask = np.empty(shape, maskable.dtype)
     else:
         mask = _checks.out_array(out, "out", maskable, maskable.dtype)
-        _keep_inputs_from(mask, call)
+        keep_inputs_from(mask, call, in_place="maskable")
     call.mask = _checks.as_batch(mask)
     _backends.mask_rows(call)
     return mask
 
 
-def _keep_inputs_from(out: Array, call: MaskCall) -> None:
-    """Copy the inputs that writing to `out` would change before they are read."""
-    for name in ("maskable", "word_ids", "segment_ids"):
+_INPUTS = ("maskable", "word_ids", "segment_ids", "input_ids", "budgets", "row_ids", "epochs")
+
+
+def keep_inputs_from(out: Array, call: MaskCall, in_place: str) -> None:
+    """Copy the inputs that writing to `out` would change before they are read.
+
+    The one named `in_place` may be `out` itself, since a row is read before it is written.
+    """
+    for name in _INPUTS:
         given = getattr(call, name)
-        is_in_place = name == "maskable" and given.ctypes.data == out.ctypes.data
-        if given is not None and not is_in_place and np.may_share_memory(given, out):
+        if given is None or not np.may_share_memory(given, out):
+            continue
+        if name != in_place or given.ctypes.data != out.ctypes.data:
             setattr(call, name, given.copy())
 
 

@@ -17,7 +17,7 @@ from maskcore import _backends, _checks
 from maskcore._call import Array, Int32Array, Int64Array, MaskCall, TokenParams
 from maskcore._params import REPLACEMENT_BITS, thresholds
 from maskcore.errors import type_error, value_error
-from maskcore.masking import num_predictions, span_call
+from maskcore.masking import keep_inputs_from, num_predictions, span_call
 
 __all__ = ["MaskedTokens", "PredictionTokens", "allowed_ids", "mask_tokens"]
 
@@ -74,7 +74,7 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
     array([2, 3, 4, 6, 7], dtype=int32)
     """
     size = _checks.integer("vocab_size", vocab_size, 1, 2**31, "in [1, 2**31)", "pass the number of ids")
-    ids = np.setdiff1d(np.arange(size, dtype=np.int32), np.array(list(special_ids), dtype=np.int64))
+    ids = np.setdiff1d(np.arange(size, dtype=np.int32), _special_table(special_ids))
     if ids.size == 0:
         raise value_error("special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from")
     return ids.astype(np.int32)
@@ -112,23 +112,30 @@ def _random_table(random_ids: Any) -> Int32Array:
     return np.ascontiguousarray(table, dtype=np.int32)
 
 
-def _special_ranges(special_ids: Any) -> Int64Array:
-    """Return the special ids as sorted, disjoint, inclusive ranges, shape (k, 2)."""
-    ids = np.asarray([] if special_ids is None else special_ids)
+def _special_table(special_ids: Any) -> Int64Array:
+    """Return the special ids, in any order, as int64."""
+    is_lazy = isinstance(special_ids, Iterable) and not isinstance(special_ids, np.ndarray)
+    ids = np.asarray(list(special_ids) if is_lazy else special_ids)
     if ids.size and ids.dtype.kind not in "iu":
         raise type_error("special_ids", "integers", f"dtype {ids.dtype}", "pass ids such as [0, 101, 102]")
-    ids = np.unique(ids.reshape(-1).astype(np.int64))
+    return ids.reshape(-1).astype(np.int64)
+
+
+def _special_ranges(special_ids: Any) -> Int64Array:
+    """Return the special ids as sorted, disjoint, inclusive ranges, shape (k, 2)."""
+    ids = np.unique(_special_table([] if special_ids is None else special_ids))
     first = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 2) != 1)
     last = np.append(first[1:], ids.size)[: first.size] - 1
     return np.ascontiguousarray(np.stack([ids[first], ids[last]], axis=1))
 
 
 def _replacement_thresholds(replacement: Sequence[Any]) -> tuple[int, int]:
+    described, remedy = "three shares (mask, random, keep)", "as (0.8, 0.1, 0.1)"
+    if not isinstance(replacement, Iterable):
+        raise type_error("replacement", described, repr(replacement), remedy)
     shares = tuple(replacement)
     if len(shares) != 3:
-        raise value_error(
-            "replacement", "three shares (mask, random, keep)", f"{len(shares)} values", "as (0.8, 0.1, 0.1)"
-        )
+        raise value_error("replacement", described, f"{len(shares)} values", remedy)
     first, second = thresholds("replacement", shares, REPLACEMENT_BITS)
     if abs(sum(map(float, shares)) - 1) > _SUM_TOLERANCE:
         raise value_error("replacement", "shares with sum 1", sum(map(float, shares)), "as (0.8, 0.1, 0.1)")
@@ -166,17 +173,21 @@ _cached_token_params = lru_cache(maxsize=64)(_token_params)
 
 def _hashable(value: Any) -> Any:
     """Return `value`, or a tuple for a list, so that its lowering can be remembered."""
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
+    if isinstance(value, (bool, float)):
+        raise TypeError  # 1.0 and True would find what is remembered for 1, instead of an error
+    return value
 
 
 def _lower(replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int) -> TokenParams:
     if isinstance(random_ids, np.ndarray) or isinstance(special_ids, np.ndarray):
         return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
-    arguments = (_hashable(replacement), mask_id, _hashable(random_ids), _hashable(special_ids), ignore_index)
     try:
-        return _cached_token_params(*arguments)
+        shares, table, special = tuple(replacement), _hashable(random_ids), _hashable(special_ids)
+        return _cached_token_params(shares, mask_id, table, special, ignore_index)
     except TypeError:  # not hashable, or a wrong type: the plain function says which
-        return _token_params(*arguments)
+        return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
 
 
 def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
@@ -303,20 +314,13 @@ def mask_tokens(
     call.input_ids = ids.reshape((call.num_rows, call.row_length))
     masked_ids = np.empty(shape, ids.dtype) if out is None else _checks.out_array(out, "out", ids, ids.dtype)
     if out is not None:
-        _keep_ids_from(masked_ids, call)
+        keep_inputs_from(masked_ids, call, in_place="input_ids")
     call.masked_ids = masked_ids.reshape((call.num_rows, call.row_length))
     if output == "positions":
         return _with_predictions(call, masked_ids, shape, max_predictions)
     call.labels = np.empty((call.num_rows, call.row_length), _labels_dtype(ignore_index, ids.dtype))
     _backends.mask_rows(call)
     return MaskedTokens(masked_ids, call.labels.reshape(shape))
-
-
-def _keep_ids_from(out: Array, call: MaskCall) -> None:
-    """Copy the ids where `out` overlaps them without being the same array."""
-    ids = call.input_ids
-    if ids is not None and ids.ctypes.data != out.ctypes.data and np.may_share_memory(ids, out):
-        call.input_ids = ids.copy()
 
 
 def _with_predictions(
