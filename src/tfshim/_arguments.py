@@ -91,6 +91,15 @@ def _int64(argument: str, tensor: Tensor, remedy: str) -> Tensor:
     return tensorflow().cast(tensor, tensorflow().int64)
 
 
+def _fit_int64(tensor: Tensor) -> Tensor:
+    """Cast a uint64 to int64; what does not fit becomes the largest int64."""
+    tf = tensorflow()
+    if tensor.dtype != tf.uint64:
+        return tensor
+    largest = tf.constant(2**63 - 1, tf.uint64)
+    return tf.cast(tf.where(tensor > largest, largest, tensor), tf.int64)
+
+
 def _scalar(argument: str, value: Any, remedy: str) -> Tensor:
     tensor = _int64(argument, _dense(argument, value), remedy)
     if not tensor.shape.is_compatible_with(()):
@@ -120,9 +129,8 @@ def _on_host(scalar: int, per_row: Array | None = None) -> Int64Array:
 def budget_tensor(num_tokens_to_mask: Any, rows: StaticShape) -> Tensor:
     """Return budgets as int64, one for all rows or one for each."""
     if _is_tensor(num_tokens_to_mask):
-        return _one_per_row(
-            "num_tokens_to_mask", num_tokens_to_mask, rows, _BUDGET_REMEDY, may_be_scalar=True
-        )
+        budget = _fit_int64(_dense("num_tokens_to_mask", num_tokens_to_mask))
+        return _one_per_row("num_tokens_to_mask", budget, rows, _BUDGET_REMEDY, may_be_scalar=True)
     if num_tokens_to_mask is None:
         raise type_error("num_tokens_to_mask", "an integer", "None", _BUDGET_REMEDY)
     return _on_host(
@@ -143,9 +151,10 @@ def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | Non
         return _checks.token_ids_array(argument, ids, shape)
     tensor = _dense(argument, ids)
     if not (tensor.dtype.is_integer or tensor.dtype.is_bool):
-        raise type_error(
-            argument, "integers", f"dtype {tensor.dtype.name}", "use -1 for tokens without a word"
+        remedy = (
+            "use -1 for tokens without a word" if argument == "word_ids" else "number the segments"
         )
+        raise type_error(argument, "integers", f"dtype {tensor.dtype.name}", remedy)
     if rows is not None and not tensor.shape.is_compatible_with(rows):
         raise value_error(
             argument,
@@ -153,12 +162,8 @@ def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | Non
             f"shape {tuple(tensor.shape)}",
             "pass one for each token",
         )
-    if tensor.dtype == tf.uint64:
-        # Negative ids have a meaning: what does not fit becomes too large instead.
-        largest = tf.constant(2**63 - 1, tf.uint64)
-        tensor = tf.where(tensor > largest, largest, tensor)
-    is_wide = tensor.dtype in (tf.int64, tf.uint32, tf.uint64)
-    return tf.cast(tensor, tf.int64 if is_wide else tf.int32)
+    tensor = _fit_int64(tensor)  # and not a negative id, which would have a meaning
+    return tf.cast(tensor, tf.int64 if tensor.dtype in (tf.int64, tf.uint32) else tf.int32)
 
 
 def max_n_integer(max_n: Any) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskcore._params import lower_span_params
+from maskcore._params import lower_span_params, weights_tuple
 from maskcore.errors import value_error
 from tfshim import _arguments, _implementations
 from tfshim._call import AddressedCall, ClassicCall
@@ -15,7 +15,7 @@ from tfshim._tensorflow import Tensor
 __all__ = ["get_masking_position"]
 
 
-def get_masking_position(  # noqa: PLR0913  # options of one operation, by keyword
+def get_masking_position(  # options of one operation, by keyword
     maskable_positions: Any,
     *,
     max_n: Any,
@@ -122,7 +122,7 @@ def get_masking_position(  # noqa: PLR0913  # options of one operation, by keywo
     words = _arguments.token_ids_tensor("word_ids", word_ids, rows)
     segments = _arguments.token_ids_tensor("segment_ids", segment_ids, rows)
     longest = _arguments.max_n_integer(max_n)
-    weights = None if ngram_weights is None else tuple(ngram_weights)
+    weights = None if ngram_weights is None else weights_tuple(ngram_weights)
     lower_span_params(longest, weights, None, None)  # raises now what would be wrong in the graph
     return chosen.mask_rows(
         AddressedCall(

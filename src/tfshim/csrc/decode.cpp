@@ -19,7 +19,7 @@ struct Range {
   void refuse(int64_t value, Failure& failure) const noexcept { failure.refuse(argument, bounds, value, remedy); }
 };
 
-constexpr Range kBudget = {"num_tokens_to_mask", 0, INT64_MAX - 1, ">= 0",
+constexpr Range kBudget = {"num_tokens_to_mask", 0, INT64_MAX, ">= 0",
                            "pass 0 to mask nothing; more than maskable masks all"};
 constexpr Range kMaxN = {"max_n", 1, MASKCORE_MAX_NGRAM, "in [1, 255]",
                          "it is the longest n-gram in units, 3 in ALBERT"};
