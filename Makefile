@@ -25,7 +25,7 @@ pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 # cmake, ninja and cython are those of the environment: Debian 12's cmake is older than CMakePresets.json.
 with_tools := PATH="$(abspath $(bin)):$$PATH"
 cxx_files = $(shell find src tests -name '*.[ch]pp' -o -name '*.h')
-native_sources := pyproject.toml CMakeLists.txt $(wildcard src/maskcore/*.pyx src/*/csrc/*)
+native_sources := pyproject.toml CMakeLists.txt $(wildcard src/maskcore/_core.* src/*/csrc/*)
 
 ifeq ($(MASKCORE_PURE),)
 # A compiler's error is shown instead of becoming a wheel without the native kernel.
@@ -34,8 +34,8 @@ endif
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r name what; do \
-	  printf '  make %-15s %s\n' "$$name" "$$what"; done
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r name what; do \
+	  printf '  make %-19s %s\n' "$$name" "$$what"; done
 
 .PHONY: demo
 demo: $(stamps)/maskcore ## build records from real prose and read two epochs through tf.data
@@ -78,6 +78,10 @@ bench: $(stamps)/maskcore $(stamps)/bench ## measure beside the peers; BENCH_ARG
 wheels: $(stamps)/wheels ## manylinux2014 wheels for x86-64 and aarch64 and the pure one, checked, in wheelhouse/
 	$(with_tools) tools/build-wheels wheelhouse
 	$(python) tools/test_wheels.py wheelhouse $(WHEEL_PYTHONS)
+
+.PHONY: test-wheel-aarch64
+test-wheel-aarch64: $(stamps)/wheels ## run the aarch64 wheel of `make wheels` under qemu-aarch64-static
+	$(with_tools) tools/test-wheel-aarch64 wheelhouse
 
 .PHONY: test-tf-matrix
 test-tf-matrix: $(stamps)/wheels ## run the op of one built wheel in TF_VERSIONS, each in a fresh environment
