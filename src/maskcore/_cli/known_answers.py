@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import maskcore
 
 __all__ = ["PHILOX_VECTORS", "ROWS", "KnownRow", "check_backend"]
@@ -38,6 +40,7 @@ PHILOX_VECTORS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], 
 # whole masks, too.
 _GENERATORS = {
     "native": ("maskcore._core", "philox4x32_10"),
+    "numba": ("maskcore._numba.kernels", "philox4x32_10"),
     "reference": ("maskcore._reference.philox", "philox4x32_10"),
 }
 
@@ -167,8 +170,8 @@ def check_backend(name: str) -> Iterator[str]:
         module, function = _GENERATORS[name]
         generator = getattr(importlib.import_module(module), function)
         for counter, key, words in PHILOX_VECTORS:
-            given = generator(counter, key) if name == "reference" else generator(*counter, *key)
-            if tuple(map(int, given)) != words:
+            given = _call_generator(generator, name, counter, key)
+            if given != words:
                 yield f"philox4x32-10 of {counter}, {key} is {given}, must be {words}"
     with maskcore.use_backend(name):
         for row in ROWS:
@@ -178,6 +181,18 @@ def check_backend(name: str) -> Iterator[str]:
         tokens = tuple(_masked_tokens())
         if tokens != TOKENS_ANSWER:
             yield f"replaced tokens: {tokens}, must be {TOKENS_ANSWER}"
+
+
+def _call_generator(
+    generator: Any, name: str, counter: tuple[int, ...], key: tuple[int, ...]
+) -> tuple[int, ...]:
+    if name == "reference":
+        words = generator(counter, key)
+    elif name == "numba":
+        words = generator(*map(np.uint64, counter + key))  # its steps take 64-bit words
+    else:
+        words = generator(*counter, *key)
+    return tuple(map(int, words))
 
 
 def _masked_tokens() -> list[int]:
