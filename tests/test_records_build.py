@@ -12,13 +12,14 @@ from pydoc_data.topics import topics
 import numpy as np
 import pytest
 import tensorflow as tf
+from records_helpers import hashes
 from test_records_words import KOREAN
 from tokenizers import Tokenizer
 
 import maskcore
 import tfshim
 from maskcore import records
-from maskcore.records import MaskConfig, RecordsError, readers
+from maskcore.records import MaskConfig, readers
 from maskcore.records import build as build_function
 from maskcore.records.build import MAX_SHARDS
 from maskcore.records.tokenise import train_wordpiece
@@ -60,13 +61,6 @@ def built(corpus, tokenizer, tmp_path_factory):
 def all_columns(opened):
     batches = list(opened.batches(500))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def hashes(folder):
-    return {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in sorted(os.listdir(folder))
-    }
 
 
 def test_every_token_of_the_text_is_written_in_order(corpus, tokenizer, built):
@@ -326,61 +320,6 @@ def test_counts_of_a_small_corpus(tmp_path):
     assert rows[1]["masked_lm_positions"].tolist() == [2]
 
 
-def test_overwrite_replaces_records_and_nothing_else(corpus, tokenizer, tmp_path):
-    out = tmp_path / "r"
-    arguments = {"tokenizer": tokenizer, "seq_length": 16}
-    out.mkdir()  # an empty folder is as good as none
-    records.build(corpus, out, **arguments, num_shards=4)
-    before = hashes(out)
-    with pytest.raises(RecordsError, match="holds records; pass another folder, or --overwrite"):
-        records.build(corpus, out, **arguments)
-    assert hashes(out) == before
-    (out / "notes.md").write_text("mine")
-    with pytest.raises(RecordsError, match=r"holds 'notes\.md', which no build wrote"):
-        records.build(corpus, out, **arguments, overwrite=True)
-    (out / "notes.md").unlink()
-    records.build(corpus, out, **arguments, overwrite=True, num_shards=2)
-    assert sorted(os.listdir(out)) == [
-        "MANIFEST.json", "part-00000-of-00002.tfrecord", "part-00001-of-00002.tfrecord", "tokenizer.json",
-    ]  # fmt: skip
-    (out / "MANIFEST.json").unlink()
-    (out / "_tmp").mkdir()
-    (out / "_tmp" / "part-00000-of-00001.tfrecord").write_text("half")
-    with pytest.raises(RecordsError, match="holds an unfinished build"):
-        records.build(corpus, out, **arguments)
-    records.build(corpus, out, **arguments, overwrite=True)
-    assert len(records.open(out)) > 0
-    assert not (out / "_tmp").exists()
-
-
-def test_a_failed_build_leaves_what_was_there(corpus, tokenizer, tmp_path):
-    bad = tmp_path / "bad"
-    bad.mkdir()
-    (bad / "a.txt").write_text("good\n")
-    (bad / "b.txt").write_bytes(b"bad \xff\n")
-    with pytest.raises(RecordsError, match="invalid UTF-8"):
-        records.build(bad, tmp_path / "new", tokenizer=tokenizer)
-    assert not (tmp_path / "new").exists()
-    records.build(corpus, tmp_path / "old", tokenizer=tokenizer, seq_length=16)
-    before = hashes(tmp_path / "old")
-    with pytest.raises(RecordsError, match="invalid UTF-8"):
-        records.build(bad, tmp_path / "old", tokenizer=tokenizer, overwrite=True)
-    assert hashes(tmp_path / "old") == before
-
-    def interrupt(progress):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        records.build(corpus, tmp_path / "new", tokenizer=tokenizer, on_progress=interrupt)
-    assert not (tmp_path / "new").exists()
-
-
-def test_the_target_must_not_hold_the_corpus(corpus, tmp_path):
-    with pytest.raises(RecordsError, match="which belongs to the corpus"):
-        records.build(corpus / "a.txt", corpus, overwrite=True)
-    assert (corpus / "a.txt").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -434,67 +373,6 @@ def test_a_mask_configuration_survives_json(weights):
             row, row_ids=5, seed=2**63 - 1, ngram_weights=weights, masking_ratio=0.1 + 0.2
         ),
     )
-
-
-def copy_of(built, folder):
-    folder.mkdir()
-    for name in os.listdir(built.folder):
-        (folder / name).write_bytes((built.folder / name).read_bytes())
-    return folder
-
-
-def test_damaged_folders_are_refused(built, tmp_path):
-    with pytest.raises(RecordsError, match=r"no MANIFEST\.json"):
-        records.open(tmp_path)
-    folder = copy_of(built, tmp_path / "missing")
-    (folder / built.manifest.shards[1].file).unlink()
-    with pytest.raises(RecordsError, match=r"part-00001-of-00003\.tfrecord: missing"):
-        records.open(folder)
-    folder = copy_of(built, tmp_path / "short")
-    shard = folder / built.manifest.shards[0].file
-    shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(RecordsError, match="bytes, the manifest says"):
-        records.open(folder)
-    folder = copy_of(built, tmp_path / "flipped")
-    shard = folder / built.manifest.shards[2].file
-    content = bytearray(shard.read_bytes())
-    content[-100] ^= 1
-    shard.write_bytes(content)
-    last = built.manifest.shards[2].records - 1
-    with pytest.raises(RecordsError, match=rf"part-00002.*record {last} at byte \d+: the checksum"):
-        list(records.open(folder))
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda fields: fields.pop("mask"), "damaged .KeyError: 'mask'"),
-        (lambda fields: fields["mask"].update(max_n=0), "damaged .ValueError: max_n must be"),
-        (lambda fields: fields.update(format="other"), "damaged .ValueError: format 'other'"),
-        (lambda fields: fields.update(format_version=2), "format version 2, this maskcore reads 1"),
-        (lambda fields: fields.update(shards=[{"file": 1}]), "damaged .TypeError"),
-    ],
-    ids=["field missing", "bad value", "other format", "later version", "bad shard"],
-)
-def test_damaged_manifests_are_refused(built, tmp_path, change, problem):
-    folder = copy_of(built, tmp_path / "r")
-    fields = json.loads((folder / "MANIFEST.json").read_text())
-    change(fields)
-    (folder / "MANIFEST.json").write_text(json.dumps(fields))
-    with pytest.raises(RecordsError, match=problem):
-        records.open(folder)
-
-
-def test_masks_of_another_algorithm_are_not_derived(built, tmp_path):
-    folder = copy_of(built, tmp_path / "r")
-    fields = json.loads((folder / "MANIFEST.json").read_text())
-    fields["algorithm_version"] = 2
-    (folder / "MANIFEST.json").write_text(json.dumps(fields))
-    opened = records.open(folder)
-    columns = next(opened.batches(10))
-    with pytest.raises(RecordsError, match="made for version 2 of the masking algorithm"):
-        opened.masks(columns)
-    assert opened.stored_masks(columns, 0).positions.shape == (10, 6)
 
 
 def test_importing_maskcore_loads_no_extra():
