@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A range of rows: reading each row into bits, its budget, and writing what is wanted of it: docs/algorithm.md, sections 1, 6 and 7.
-// Compiled once per instruction set, like row_kernel.hpp, which holds the choice itself.
+// A range of rows: reading each row into bits, its budget, and writing what is wanted of it: docs/algorithm.md,
+// sections 1, 6 and 7. Compiled once per instruction set, like row_kernel.hpp, which holds the choice itself.
 #ifndef MASKCORE_BATCH_HPP_
 #define MASKCORE_BATCH_HPP_
 
@@ -14,9 +14,9 @@ namespace {
 
 constexpr int64_t kRatioUnit = 1000000000;
 
-// Rows are prepared in groups: each row ends in a branch that cannot be predicted, and what lies before it would otherwise wait for the one
-// before. Long rows fill the machine by themselves.
-constexpr int64_t kMostGroupRows = 4;
+// Rows are prepared in groups: each row ends in a branch that cannot be predicted, and what lies before it would
+// otherwise wait for the one before. Long rows fill the machine by themselves.
+constexpr int64_t kMostGroupRows = 8;
 constexpr int64_t kLongRow = 1024;
 
 inline int64_t group_rows(int64_t row_length) noexcept { return row_length <= kLongRow ? kMostGroupRows : 1; }
@@ -51,7 +51,7 @@ inline void write_ones(const uint64_t* bits, uint32_t length, Element one, uint8
   for (uint32_t t = 0; t < length; ++t) elements[t] = flags[t] != 0 ? one : Element{0};
 }
 
-template <class Isa, class Position>
+template <class Isa, class Position, uint32_t kWords>
 class Batch {
  public:
   Batch(const maskcore_call& call, uint8_t* memory) noexcept
@@ -60,8 +60,12 @@ class Batch {
         keys_(call.seed),
         law_(call.length_thresholds, call.num_length_thresholds),
         plan_(law_, length_, typical_budget(call)),
-        kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr),
-        memory_(memory) {}
+        kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr) {
+    uint8_t* place = memory;
+    for (int64_t member = 0; member < group_rows(call.row_length);
+         ++member, place += Scratch<Position>::num_bytes(length_))
+      scratches_[member] = Scratch<Position>(place, length_);
+  }
 
   void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
     const int64_t most = group_rows(call_.row_length);
@@ -70,6 +74,8 @@ class Batch {
   }
 
  private:
+  uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words(length_); }
+
   static int64_t typical_budget(const maskcore_call& call) noexcept {
     int64_t budget = call.budget;
     if (call.ratio_e9 != 0) budget = call.ratio_e9 * call.row_length / kRatioUnit;
@@ -89,10 +95,6 @@ class Batch {
     Prepared prepared;
   };
 
-  Scratch<Position> scratch_of(int64_t member) const noexcept {
-    return Scratch<Position>(memory_ + static_cast<uint64_t>(member) * Scratch<Position>::num_bytes(length_), length_);
-  }
-
   void mask_group(int64_t first_row, int64_t num_rows) noexcept {
     alignas(64) uint32_t draws[kMostGroupRows][kPanelWords];
     Member members[kMostGroupRows];
@@ -106,9 +108,9 @@ class Batch {
         Isa::philox_panel(keys_, panel, draws[member]);
     }
     for (int64_t member = 0; member < num_rows; ++member)
-      prepare_row(scratch_of(member), first_row + member, members[member], draws[member]);
+      prepare_row(scratches_[member], first_row + member, members[member], draws[member]);
     for (int64_t member = 0; member < num_rows; ++member) {
-      const Scratch<Position> s = scratch_of(member);
+      const Scratch<Position>& s = scratches_[member];
       if (members[member].budget != 0)
         kernel_.mask_row(s, members[member].address, members[member].prepared, members[member].budget);
       write_row(s, first_row + member, members[member].address);
@@ -117,7 +119,7 @@ class Batch {
 
   void prepare_row(const Scratch<Position>& s, int64_t row, Member& member, const uint32_t* draws) noexcept {
     load_eligible(s, row);
-    const uint32_t words = num_words(length_);
+    const uint32_t words = row_words();
     const uint32_t num_eligible = count_all(s.eligible, words);
     member.budget = budget_of(row, num_eligible);
     if (member.budget != 0) {
@@ -137,7 +139,7 @@ class Batch {
 
   // Fills eligible, unit_starts and segment_starts.
   void load_eligible(const Scratch<Position>& s, int64_t row) noexcept {
-    const uint32_t words = num_words(length_);
+    const uint32_t words = row_words();
     const bool has_special = call_.input_ids != nullptr && call_.num_special_ranges != 0;
     if (call_.maskable_kind == MASKCORE_INT8 && call_.maskable != nullptr && !has_special) {
       Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s.eligible);
@@ -169,7 +171,8 @@ class Batch {
       case MASKCORE_INT32:
         return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u, s.flags);
       case MASKCORE_FLOAT32:  // all but the sign: -0.0 is zero, denormals are not
-        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u >> 1, s.flags);
+        return flag_nonzero<uint32_t>(static_cast<const uint32_t*>(call_.maskable) + offset, length_, ~0u >> 1,
+                                      s.flags);
       case MASKCORE_INT64:
         return flag_nonzero<uint64_t>(static_cast<const uint64_t*>(call_.maskable) + offset, length_, ~uint64_t{0},
                                       s.flags);
@@ -197,7 +200,7 @@ class Batch {
   void write_row(const Scratch<Position>& s, int64_t row, const RowAddress& address) noexcept {
     if (call_.mask != nullptr) write_mask(s, row);
     if (call_.span_numbers != nullptr || call_.positions != nullptr || call_.input_ids != nullptr) {
-      const uint32_t num_masked = Isa::list_ones(s.masked, num_words(length_), s.positions);
+      const uint32_t num_masked = Isa::list_ones(s.masked, row_words(), s.positions);
       if (call_.span_numbers != nullptr) number_spans(s, row, num_masked);
       if (call_.positions != nullptr) write_positions(s, row, num_masked);
       if (call_.input_ids != nullptr) {
@@ -283,8 +286,8 @@ class Batch {
     }
   }
 
-  // How many positions the loops over masked tokens go through: whole panels, since how many are masked cannot be predicted. Those past the
-  // end repeat the last (pad_positions), and what is done twice is done alike.
+  // How many positions the loops over masked tokens go through: whole panels, since how many are masked cannot be
+  // predicted. Those past the end repeat the last (pad_positions), and what is done twice is done alike.
   static uint32_t padded_count(uint32_t num_masked) noexcept {
     return (num_masked + kPanelBlocks - 1) / kPanelBlocks * kPanelBlocks;
   }
@@ -303,7 +306,8 @@ class Batch {
     for (uint32_t k = 0; k < count; ++k) labels[s.positions[k]] = static_cast<Label>(original[s.positions[k]]);
   }
 
-  // Draws for a panel of masked positions at once: first what becomes of each, then the ids of those that get a random one.
+  // Draws for a panel of masked positions at once: first what becomes of each, then the ids of those that get a random
+  // one.
   template <class Id>
   void replace_tokens(const Scratch<Position>& s, const RowAddress& address, uint32_t num_masked, Id* ids) noexcept {
     const uint64_t mask_below = call_.replacement_thresholds[0];
@@ -357,17 +361,17 @@ class Batch {
   const KeySchedule keys_;
   const LengthLaw law_;
   const DrawPlan plan_;
-  RowKernel<Isa, Position> kernel_;
-  uint8_t* const memory_;
+  RowKernel<Isa, Position, kWords> kernel_;
+  Scratch<Position> scratches_[kMostGroupRows];
 };
 
-template <class Isa, class Position>
+template <class Isa, class Position, uint32_t kWords>
 int32_t mask_rows_as(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
   const uint64_t num_bytes = Scratch<Position>::num_bytes(static_cast<uint32_t>(call.row_length));
   void* const memory = malloc(static_cast<uint64_t>(group_rows(call.row_length)) * num_bytes + kWordBits);
   if (memory == nullptr) return MASKCORE_OUT_OF_MEMORY;
   const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + kWordBits - 1) / kWordBits * kWordBits;
-  Batch<Isa, Position>(call, reinterpret_cast<uint8_t*>(aligned)).mask_rows(first_row, stop_row);
+  Batch<Isa, Position, kWords>(call, reinterpret_cast<uint8_t*>(aligned)).mask_rows(first_row, stop_row);
   free(memory);
   return MASKCORE_OK;
 }
@@ -376,8 +380,11 @@ int32_t mask_rows_as(const maskcore_call& call, int64_t first_row, int64_t stop_
 template <class Isa>
 int32_t mask_row_range(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
   constexpr int64_t kMostForUint16 = 1 << 16;
-  return call.row_length <= kMostForUint16 ? mask_rows_as<Isa, uint16_t>(call, first_row, stop_row)
-                                           : mask_rows_as<Isa, uint32_t>(call, first_row, stop_row);
+  if (call.row_length > kMostForUint16) return mask_rows_as<Isa, uint32_t, 0>(call, first_row, stop_row);
+  // The shortest rows are all overhead, so they have code of their own, without the loops over words.
+  if (call.row_length > 0 && call.row_length <= kWordBits)
+    return mask_rows_as<Isa, uint16_t, 1>(call, first_row, stop_row);
+  return mask_rows_as<Isa, uint16_t, 0>(call, first_row, stop_row);
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ struct CpuFeatures {
                  (leaf7_c & vbmi_vbmi2) == vbmi_vbmi2;
   }
 
-  // Zen 1 and 2 (family 17h, and Hygon's 18h) run pdep and pext in microcode, up to 289 cycles each (Agner Fog, instruction tables).
+  // Zen 1 and 2 (family 17h, and Hygon's 18h) run pdep and pext in microcode, up to 289 cycles each (Agner Fog,
+  // instruction tables).
   static bool has_slow_bit_deposit(unsigned family) noexcept { return family == 0x17 || family == 0x18; }
 };
 
@@ -118,7 +119,8 @@ bool are_tokens_sound(const maskcore_call& call) noexcept {
   if (call.input_ids == nullptr)
     return call.masked_ids == nullptr && call.labels == nullptr && call.prediction_ids == nullptr;
   if (!is_id_kind(call.input_ids_kind)) return false;
-  if (call.labels != nullptr && call.labels_kind != call.input_ids_kind && call.labels_kind != MASKCORE_INT32) return false;
+  if (call.labels != nullptr && call.labels_kind != call.input_ids_kind && call.labels_kind != MASKCORE_INT32)
+    return false;
   if (call.num_special_ranges < 0 || (call.num_special_ranges > 0 && call.special_ranges == nullptr)) return false;
   const uint64_t mask_below = call.replacement_thresholds[0], random_below = call.replacement_thresholds[1];
   if (mask_below > random_below || random_below > uint64_t{1} << 32) return false;

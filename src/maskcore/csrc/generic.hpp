@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Primitives that need no instruction of their own: shared by the isa_*.cpp files, compiled in each for its instruction set.
+// Primitives that need no instruction of their own: shared by the isa_*.cpp files, compiled in each for its instruction
+// set.
 #ifndef MASKCORE_GENERIC_HPP_
 #define MASKCORE_GENERIC_HPP_
 
@@ -35,10 +36,11 @@ inline void generic_word_start_bits(const int32_t* ids, uint32_t length, uint64_
   bits[0] |= 1;
 }
 
-// draw_steps: with which place of the order each of `kCount` steps exchanges its own (docs/algorithm.md, section 5.2). Of steps past the last
-// candidate, rubbish.
+// draw_steps: with which place of the order each of `kCount` steps exchanges its own (docs/algorithm.md, section 5.2).
+// Of steps past the last candidate, rubbish.
 template <uint32_t kCount>
-inline void generic_draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+inline void generic_draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates,
+                               uint32_t* others) noexcept {
   for (uint32_t k = 0; k < kCount; ++k) {
     const uint32_t step = first_step + k;
     others[k] = step + mulhi(draws[k], num_candidates - step);
@@ -55,8 +57,9 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
   return count;
 }
 
-// Piece lengths written in unary: piece p owns `kStride` bits, of which as many are valid as it has units, and the first is its cut.
-// Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest piece is at most kStride.
+// Piece lengths written in unary: piece p owns `kStride` bits, of which as many are valid as it has units, and the
+// first is its cut. Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest
+// piece is at most kStride.
 template <class Isa, int kStride, uint32_t kNumThresholds>
 inline uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                                     uint64_t* cuts) noexcept {

@@ -116,7 +116,8 @@ struct Avx2 {
   }
 
   template <uint32_t kCount>
-  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates,
+                         uint32_t* others) noexcept {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     __m256i step = _mm256_add_epi32(lanes, _mm256_set1_epi32(static_cast<int>(first_step)));
     __m256i bound = _mm256_sub_epi32(_mm256_set1_epi32(static_cast<int>(num_candidates)), step);

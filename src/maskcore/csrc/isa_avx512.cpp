@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The primitives for AVX-512 with VBMI2 (Ice Lake, Zen 4 and later). No standard header with code in it may be included here: its
-// inline functions would be compiled for AVX-512 and could be linked into the rest.
+// The primitives for AVX-512 with VBMI2 (Ice Lake, Zen 4 and later). No standard header with code in it may be included
+// here: its inline functions would be compiled for AVX-512 and could be linked into the rest.
 
 // GCC's own avx512fintrin.h reads variables it leaves undefined on purpose (GCC bug 105593, fixed in 13).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -116,7 +116,8 @@ struct Avx512 {
     EightBlocks blocks[2];
     __m512i selectors[2];
     for (int half = 0; half < 2; ++half) {
-      const __m512i position = _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 8 * half)));
+      const __m512i position =
+          _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 8 * half)));
       selectors[half] = _mm512_and_epi64(position, _mm512_set1_epi64(3));
       const __m512i counter = _mm512_set1_epi64(block_counter(purpose, 0));
       blocks[half].start(_mm512_or_epi64(_mm512_srli_epi64(position, 2), counter), address);
@@ -127,7 +128,8 @@ struct Avx512 {
   }
 
   template <uint32_t kCount>
-  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates,
+                         uint32_t* others) noexcept {
     constexpr __mmask16 kOdd = 0xAAAA;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512i step = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(first_step)));
@@ -170,7 +172,8 @@ struct Avx512 {
 
   // Clears whole vectors; flags have room for that.
   static void clear_flags(uint8_t* flags, uint32_t length) noexcept {
-    for (uint32_t first = 0; first < length; first += kWordBits) _mm512_storeu_si512(flags + first, _mm512_setzero_si512());
+    for (uint32_t first = 0; first < length; first += kWordBits)
+      _mm512_storeu_si512(flags + first, _mm512_setzero_si512());
   }
 
   static void expand_bits(const uint64_t* bits, uint32_t length, uint8_t* flags) noexcept {

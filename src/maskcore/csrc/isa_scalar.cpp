@@ -90,7 +90,8 @@ struct Scalar {
   }
 
   template <uint32_t kCount>
-  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates, uint32_t* others) noexcept {
+  static void draw_steps(const uint32_t* draws, uint32_t first_step, uint32_t num_candidates,
+                         uint32_t* others) noexcept {
     generic_draw_steps<kCount>(draws, first_step, num_candidates, others);
   }
 
@@ -99,7 +100,8 @@ struct Scalar {
   static uint32_t cut_pieces_by_flags(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                                       uint32_t num_units, uint64_t* cuts) noexcept {
     constexpr uint32_t kWindow = 256;
-    uint32_t thresholds[kNumThresholds];  // copies: what is stored in flags might be the law, for all that the compiler knows
+    uint32_t thresholds[kNumThresholds];  // copies: what is stored in flags might be the law, for all that the compiler
+                                          // knows
     for (uint32_t j = 0; j < kNumThresholds; ++j) thresholds[j] = law.thresholds[j];
     const uint32_t shortest = law.shortest;
     CutWriter writer(cuts, unit);

@@ -10,7 +10,8 @@ namespace {
 
 constexpr uint32_t kLengthDraws = 1u << 16;
 
-// Length of a piece = shortest + #{j : draw >= thresholds[j]}, where thresholds lie strictly between 0 and 2^16: those at the ends decide nothing.
+// Length of a piece = shortest + #{j : draw >= thresholds[j]}, where thresholds lie strictly between 0 and 2^16: those
+// at the ends decide nothing.
 struct LengthLaw {
   uint32_t shortest = 1;
   uint32_t num_thresholds = 0;
@@ -37,11 +38,13 @@ inline uint32_t draw_piece_length(const LengthLaw& law, uint32_t draw) noexcept 
   return length;
 }
 
-// cut_pieces, in all its versions: lays pieces with the given draws end to end from unit `unit` on, sets the bit of each one's first unit, and
-// returns the unit after the last. On entry the bits from `unit` on hold rubbish; on return they are zero to the end of the word that holds the
-// returned unit. Stops early, or not, once `num_units` is reached: cuts past it decide nothing.
+// cut_pieces, in all its versions: lays pieces with the given draws end to end from unit `unit` on, sets the bit of
+// each one's first unit, and returns the unit after the last. On entry the bits from `unit` on hold rubbish; on return
+// they are zero to the end of the word that holds the returned unit. Stops early, or not, once `num_units` is reached:
+// cuts past it decide nothing.
 
-// Cuts are kept in a register until their word is full; memory that is read back at once would cost more than all the rest.
+// Cuts are kept in a register until their word is full; memory that is read back at once would cost more than all the
+// rest.
 class CutWriter {
  public:
   CutWriter(uint64_t* cuts, uint32_t unit) noexcept

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The C ABI of the mask kernel: the only door into csrc/.
  *
- * Owns the description of a batch of rows. It knows nothing of Python or TensorFlow; docs/algorithm.md says what the numbers mean.
- * All arrays are C-contiguous and little-endian; B = num_rows, L = row_length, P = num_predictions. A null pointer means "not given" or
- * "not wanted".
+ * Owns the description of a batch of rows. It knows nothing of Python or TensorFlow; docs/algorithm.md says what the
+ * numbers mean. All arrays are C-contiguous and little-endian; B = num_rows, L = row_length, P = num_predictions. A
+ * null pointer means "not given" or "not wanted".
  */
 #ifndef MASKCORE_MASKCORE_H_
 #define MASKCORE_MASKCORE_H_
@@ -50,25 +50,25 @@ typedef struct maskcore_call {
   /* The rows. */
   int64_t num_rows;
   int64_t row_length;
-  const void* maskable;    /* (B, L) of maskable_kind; may be null where input_ids are given */
-  int32_t maskable_kind;   /* element kind of maskable and mask */
-  int32_t input_ids_kind;  /* MASKCORE_INT16, _INT32 or _INT64: of input_ids, masked_ids, prediction_ids */
-  const int32_t* word_ids; /* (B, L) */
+  const void* maskable;       /* (B, L) of maskable_kind; may be null where input_ids are given */
+  int32_t maskable_kind;      /* element kind of maskable and mask */
+  int32_t input_ids_kind;     /* MASKCORE_INT16, _INT32 or _INT64: of input_ids, masked_ids, prediction_ids */
+  const int32_t* word_ids;    /* (B, L) */
   const int32_t* segment_ids; /* (B, L) */
-  const int64_t* budgets;  /* (B,) or null: budget */
-  const int64_t* row_ids;  /* (B,) or null: first_row_id, first_row_id + 1, ... */
-  const int64_t* epochs;   /* (B,) or null: epoch */
+  const int64_t* budgets;     /* (B,) or null: budget */
+  const int64_t* row_ids;     /* (B,) or null: first_row_id, first_row_id + 1, ... */
+  const int64_t* epochs;      /* (B,) or null: epoch */
   int64_t budget;
   int64_t first_row_id;
   int64_t epoch;
 
   /* Token replacement; read only where input_ids are given. */
-  const void* input_ids; /* (B, L) */
+  const void* input_ids;              /* (B, L) */
   uint64_t replacement_thresholds[2]; /* non-decreasing, in [0, 2^32] */
   int64_t mask_id;
   int64_t ignore_index;
-  const int32_t* random_ids; /* (num_random_ids,) */
-  int64_t num_random_ids;    /* below 2^32 */
+  const int32_t* random_ids;     /* (num_random_ids,) */
+  int64_t num_random_ids;        /* below 2^32 */
   const int64_t* special_ranges; /* (num_special_ranges, 2): inclusive ranges of ids that are never masked */
   int64_t num_special_ranges;
 
@@ -96,7 +96,8 @@ MASKCORE_API void maskcore_philox4x32_10(const uint32_t counter[4], const uint32
 /* The names of the instruction-set levels that this machine can run, best first; null past the end. */
 MASKCORE_API const char* maskcore_simd_level(int32_t index);
 
-/* The level in use; chosen at the first call, where the environment variable MASKCORE_SIMD may name one. Null if it names none. */
+/* The level in use; chosen at the first call, where the environment variable MASKCORE_SIMD may name one. Null if it
+ * names none. */
 MASKCORE_API const char* maskcore_active_simd_level(void);
 
 /* Forces a level. Returns MASKCORE_BAD_CALL, and changes nothing, for one that cannot run here. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 (Salmon et al., SC 2011), one block at a time, and how a row's draws are addressed: docs/algorithm.md, section 2.
-// Included by one translation unit per instruction set, so it uses no standard header with code in it.
+// Philox4x32-10 (Salmon et al., SC 2011), one block at a time, and how a row's draws are addressed: docs/algorithm.md,
+// section 2. Included by one translation unit per instruction set, so it uses no standard header with code in it.
 #ifndef MASKCORE_PHILOX_HPP_
 #define MASKCORE_PHILOX_HPP_
 
@@ -69,7 +69,8 @@ inline uint32_t mulhi(uint32_t draw, uint32_t bound) noexcept {
   return static_cast<uint32_t>(static_cast<uint64_t>(draw) * bound >> 32);
 }
 
-// Sixteen blocks of one row in two runs of consecutive blocks: `first_run_size` from `first_run`, the rest from `second_run`.
+// Sixteen blocks of one row in two runs of consecutive blocks: `first_run_size` from `first_run`, the rest from
+// `second_run`.
 struct Panel {
   uint32_t first_run;
   uint32_t first_run_size;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One row: docs/algorithm.md, sections 4 and 5, on rows of bits. The steps carry the names that they have in the reference.
+// One row: docs/algorithm.md, sections 4 and 5, on rows of bits. The steps carry the names that they have in the
+// reference.
 //
-// Compiled once per instruction set: `Isa` supplies the primitives that differ (isa_*.cpp), `Position` is the smallest integer that
-// holds an index. Nothing is allocated here, and nothing throws.
+// Compiled once per instruction set: `Isa` supplies the primitives that differ (isa_*.cpp), `Position` is the smallest
+// integer that holds an index. Nothing is allocated here, and nothing throws.
 #ifndef MASKCORE_ROW_KERNEL_HPP_
 #define MASKCORE_ROW_KERNEL_HPP_
 
@@ -16,19 +17,19 @@ namespace {
 // What one thread works in; carved out of one block of memory. Rows of bits have some words of room past the end.
 template <class Position>
 struct Scratch {
-  uint64_t* eligible;      // tokens that may be masked, whole units only
-  uint64_t* unit_starts;   // all ones without words
+  uint64_t* eligible;     // tokens that may be masked, whole units only
+  uint64_t* unit_starts;  // all ones without words
   uint64_t* segment_starts;
-  uint64_t* unit_cuts;     // cuts by number of unit
-  uint64_t* token_cuts;    // the same by token; the same memory without words
-  uint64_t* span_starts;   // where candidates begin
-  uint64_t* span_stops;    // where the one before ends: a start, or not eligible
-  uint64_t* chosen;        // where the parts begin that are masked whole
+  uint64_t* unit_cuts;    // cuts by number of unit
+  uint64_t* token_cuts;   // the same by token; the same memory without words
+  uint64_t* span_starts;  // where candidates begin
+  uint64_t* span_stops;   // where the one before ends: a start, or not eligible
+  uint64_t* chosen;       // where the parts begin that are masked whole
   uint64_t* masked;
-  Position* candidates;    // starts of the candidate spans, then shuffled
-  Position* positions;     // masked positions
-  uint32_t* others;        // kPanelWords steps of the shuffle
-  uint8_t* flags;          // one byte a token
+  Position* candidates;  // starts of the candidate spans, then shuffled
+  Position* positions;   // masked positions
+  uint32_t* others;      // kPanelWords steps of the shuffle
+  uint8_t* flags;        // one byte a token
 
   // A panel may overshoot the last unit by 128 pieces of 5 units (cut_pieces_in_unary): ten words.
   static constexpr uint32_t kSpareWords = 12;
@@ -43,6 +44,8 @@ struct Scratch {
     return kNumRows * row_words(row_length) * sizeof(uint64_t) + 2 * list_bytes(row_length) +
            kPanelWords * sizeof(uint32_t) + (uint64_t{num_words(row_length)} + 1) * kWordBits;
   }
+
+  Scratch() noexcept = default;
 
   Scratch(uint8_t* memory, uint32_t row_length) noexcept {
     uint64_t* rows = reinterpret_cast<uint64_t*>(memory);
@@ -59,7 +62,8 @@ struct Scratch {
   }
 };
 
-// The first panel of a row holds the first blocks of both streams; how many of each is a plan for speed and changes no bit.
+// The first panel of a row holds the first blocks of both streams; how many of each is a plan for speed and changes no
+// bit.
 struct DrawPlan {
   static constexpr uint32_t kMostOrderBlocks = 8;
 
@@ -67,7 +71,8 @@ struct DrawPlan {
   uint32_t length_blocks;  // behind them
 
   DrawPlan(const LengthLaw& law, uint32_t row_length, int64_t budget) noexcept {
-    // The parts taken are shorter than the pieces where boundaries cut them; one more draw for the anchor, and some for the spread.
+    // The parts taken are shorter than the pieces where boundaries cut them; one more draw for the anchor, and some for
+    // the spread.
     const int64_t parts = budget * 256 / law.mean_q8 + budget / 8 + 3;
     const int64_t order_wanted = at_most((parts + 3) / 4, kMostOrderBlocks);
     const int64_t pieces = int64_t{row_length} * 256 / law.mean_q8 + row_length / 16;
@@ -91,7 +96,8 @@ struct Prepared {
   uint32_t tail;            // first token of the anchor's unit
 };
 
-template <class Isa, class Position>
+// `kWords` is the length of a row in words where it is known at compile time, else 0.
+template <class Isa, class Position, uint32_t kWords>
 class RowKernel {
  public:
   RowKernel(const KeySchedule& keys, const LengthLaw& law, const DrawPlan& plan, uint32_t row_length, bool has_words,
@@ -100,13 +106,13 @@ class RowKernel {
         law_(law),
         plan_(plan),
         row_length_(row_length),
-        row_words_(num_words(row_length)),
+        num_words_(num_words(row_length)),
         has_words_(has_words),
         has_segments_(has_segments) {}
 
   // Drops words that hold a token that may not be masked, or a segment boundary: section 4.2.
   void drop_broken_words(const Scratch<Position>& s) const noexcept {
-    for (uint32_t word = 0; word < row_words_; ++word) {
+    for (uint32_t word = 0; word < row_words(); ++word) {
       const uint64_t inner = ~s.unit_starts[word];  // tokens that continue a unit; also past the end
       const uint64_t continued = inner >> 1 | ~s.unit_starts[word + 1] << (kWordBits - 1);
       const uint64_t boundary = has_segments_ ? s.segment_starts[word] & inner : 0;
@@ -122,13 +128,13 @@ class RowKernel {
     }
   }
 
-  // Cuts the row, finds the candidates and the anchor, draws the first steps: all that can be done without a branch on draws. The row has an
-  // eligible token; `draws` is its first panel.
+  // Cuts the row, finds the candidates and the anchor, draws the first steps: all that can be done without a branch on
+  // draws. The row has an eligible token; `draws` is its first panel.
   Prepared prepare_row(const Scratch<Position>& s, const RowAddress& address, uint32_t num_eligible,
                        const uint32_t* draws) const noexcept {
     cut_pieces(s, address, draws);
     find_candidates(s);
-    const uint32_t num_candidates = Isa::list_ones(s.span_starts, row_words_, s.candidates);
+    const uint32_t num_candidates = Isa::list_ones(s.span_starts, row_words(), s.candidates);
     const Anchor anchor = choose_anchor(s, draws[0], num_eligible);
     const uint32_t head = s.candidates[anchor.candidate];
     s.candidates[anchor.candidate] = s.candidates[0];
@@ -147,18 +153,22 @@ class RowKernel {
   }
 
  private:
+  uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words_; }
+
   void cut_pieces(const Scratch<Position>& s, const RowAddress& address, const uint32_t* draws) const noexcept {
     const uint32_t num_units = count_needed_units(s);
     if (law_.num_thresholds == 0) {
-      clear_all(s.unit_cuts, row_words_);
+      clear_all(s.unit_cuts, row_words());
       for (uint32_t unit = 0; unit < num_units; unit += law_.shortest) set_bit(s.unit_cuts, unit);
     } else {
       uint32_t num_blocks = plan_.length_blocks;
-      uint32_t unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(draws + 4 * plan_.order_blocks), 8 * num_blocks, 0, num_units, s.unit_cuts);
+      uint32_t unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(draws + 4 * plan_.order_blocks),
+                                      8 * num_blocks, 0, num_units, s.unit_cuts);
       while (unit < num_units) {
         alignas(64) uint32_t more[kPanelWords];
         Isa::philox_panel(keys_, {block_counter(kPieceLength, num_blocks), kPanelBlocks, 0, address}, more);
-        unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(more), 8 * kPanelBlocks, unit, num_units, s.unit_cuts);
+        unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(more), 8 * kPanelBlocks, unit, num_units,
+                               s.unit_cuts);
         num_blocks += kPanelBlocks;
       }
     }
@@ -167,7 +177,7 @@ class RowKernel {
 
   // Units after the last eligible one need no cuts.
   uint32_t count_needed_units(const Scratch<Position>& s) const noexcept {
-    uint32_t word = row_words_ - 1;
+    uint32_t word = row_words() - 1;
     while (s.eligible[word] == 0) --word;
     const uint32_t last = word * kWordBits + highest_one(s.eligible[word]);
     if (!has_words_) return last + 1;
@@ -178,7 +188,7 @@ class RowKernel {
   // From unit numbers to tokens: the k-th set bit of unit_starts is a cut when bit k of unit_cuts is.
   void spread_cuts(const Scratch<Position>& s) const noexcept {
     uint32_t unit = 0;
-    for (uint32_t word = 0; word < row_words_; ++word) {
+    for (uint32_t word = 0; word < row_words(); ++word) {
       const uint64_t starts = s.unit_starts[word];
       s.token_cuts[word] = Isa::deposit_bits(read_bits(s.unit_cuts, unit), starts);
       unit += count_ones(starts);
@@ -188,7 +198,7 @@ class RowKernel {
   void find_candidates(const Scratch<Position>& s) const noexcept {
     const uint64_t* cuts = has_words_ ? s.token_cuts : s.unit_cuts;
     uint64_t before = 0;  // is the last token of the word before eligible?
-    for (uint32_t word = 0; word < row_words_; ++word) {
+    for (uint32_t word = 0; word < row_words(); ++word) {
       const uint64_t eligible = s.eligible[word];
       uint64_t begins = ~(eligible << 1 | before) | cuts[word];
       if (has_segments_) begins |= s.segment_starts[word];
@@ -196,7 +206,7 @@ class RowKernel {
       s.span_stops[word] = (eligible & begins) | ~eligible;
       before = eligible >> (kWordBits - 1);
     }
-    s.span_stops[row_words_] = ~uint64_t{0};
+    s.span_stops[row_words()] = ~uint64_t{0};
   }
 
   struct Part {
@@ -213,7 +223,7 @@ class RowKernel {
   Anchor choose_anchor(const Scratch<Position>& s, uint32_t draw, uint32_t num_eligible) const noexcept {
     const uint32_t rank = mulhi(draw, num_eligible);
     uint32_t passed = 0, word_of_anchor = 0, eligible_before = 0, starts_before = 0;
-    for (uint32_t word = 0; word < row_words_; ++word) {
+    for (uint32_t word = 0; word < row_words(); ++word) {
       passed += count_ones(s.eligible[word]);
       const uint32_t if_before = 0u - static_cast<uint32_t>(passed <= rank);
       word_of_anchor -= if_before;
@@ -226,10 +236,10 @@ class RowKernel {
     return {has_words_ ? previous_one(s.unit_starts, anchor) : anchor, starts - 1};
   }
 
-  // Takes the parts in their order until one uses the budget up: section 5.3. Sets the flag of each part that is masked whole before that,
-  // and returns what is masked of the last one. Not inlined: the loop needs all the registers.
-  __attribute__((noinline)) Part choose_spans(const Scratch<Position>& s, const RowAddress& address, const Prepared& row,
-                                              uint32_t budget) const noexcept {
+  // Takes the parts in their order until one uses the budget up: section 5.3. Sets the flag of each part that is masked
+  // whole before that, and returns what is masked of the last one.
+  Part choose_spans(const Scratch<Position>& s, const RowAddress& address, const Prepared& row,
+                    uint32_t budget) const noexcept {
     // Bytes, since bits would make a chain of loads and stores of one word.
     uint8_t* const is_chosen = s.flags;
     const uint64_t* const span_stops = s.span_stops;
@@ -254,7 +264,8 @@ class RowKernel {
       if (step == panel_stop) {
         if (step == num_candidates) break;
         alignas(64) uint32_t more[kPanelWords];
-        Isa::philox_panel(keys_, {block_counter(kSpanOrder, static_cast<uint32_t>(num_blocks)), kPanelBlocks, 0, address}, more);
+        Isa::philox_panel(
+            keys_, {block_counter(kSpanOrder, static_cast<uint32_t>(num_blocks)), kPanelBlocks, 0, address}, more);
         Isa::template draw_steps<kPanelWords>(more, static_cast<uint32_t>(step), row.num_candidates, s.others);
         other = s.others;
         num_blocks += kPanelBlocks;
@@ -267,18 +278,20 @@ class RowKernel {
   }
 
   // How many of the `length` tokens from `start` on make whole units and fit.
-  uint32_t units_that_fit(const Scratch<Position>& s, uint64_t start, uint64_t length, uint64_t remaining) const noexcept {
+  uint32_t units_that_fit(const Scratch<Position>& s, uint64_t start, uint64_t length,
+                          uint64_t remaining) const noexcept {
     if (length <= remaining) return static_cast<uint32_t>(length);
     if (!has_words_) return static_cast<uint32_t>(remaining);
     const uint32_t stop = previous_one(s.unit_starts, static_cast<uint32_t>(start + remaining));
     return stop - static_cast<uint32_t>(start);
   }
 
-  // Fills each chosen part up to its stop: adding its start to the tokens that continue a span carries through them, and turns them over.
+  // Fills each chosen part up to its stop: adding its start to the tokens that continue a span carries through them,
+  // and turns them over.
   void mask_chosen(const Scratch<Position>& s) const noexcept {
     uint64_t carry = 0;     // out of the addition in the word before
     uint64_t last_bit = 0;  // of `chosen` in the word before
-    for (uint32_t word = 0; word < row_words_; ++word) {
+    for (uint32_t word = 0; word < row_words(); ++word) {
       const uint64_t continues = ~s.span_stops[word];
       const uint64_t chosen = s.chosen[word];
       const uint64_t with_start = continues + (chosen << 1 | last_bit);
@@ -287,14 +300,14 @@ class RowKernel {
       last_bit = chosen >> (kWordBits - 1);
       s.masked[word] = chosen | (continues & ~sum);
     }
-    s.masked[row_words_] = 0;
+    s.masked[row_words()] = 0;
   }
 
   const KeySchedule& keys_;
   const LengthLaw& law_;
   const DrawPlan& plan_;
   const uint32_t row_length_;
-  const uint32_t row_words_;
+  const uint32_t num_words_;
   const bool has_words_;
   const bool has_segments_;
 };

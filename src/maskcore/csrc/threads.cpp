@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows shared among threads. The only file of the kernel that needs the C++ runtime, so that the TensorFlow op can leave it out.
+// Rows shared among threads. The only file of the kernel that needs the C++ runtime, so that the TensorFlow op can
+// leave it out.
 #include <new>
 #include <system_error>
 #include <thread>
@@ -19,8 +20,8 @@ int32_t mask_in_shares(const maskcore_call& call, int32_t num_shares) {
   std::vector<std::thread> threads;
   threads.reserve(statuses.size());
   const auto mask_share = [&call, &statuses, num_shares](int32_t share) noexcept {
-    statuses[static_cast<size_t>(share)] = maskcore_mask_row_range(
-        &call, share_start(call.num_rows, share, num_shares), share_start(call.num_rows, share + 1, num_shares));
+    statuses[static_cast<size_t>(share)] = maskcore_mask_row_range(&call, share_start(call.num_rows, share, num_shares),
+                                                                   share_start(call.num_rows, share + 1, num_shares));
   };
   int32_t share = 1;
   try {
