@@ -21,7 +21,7 @@ __all__ = ["BackendStatus", "active_backend", "available_backends", "mask_rows",
 # In order of preference: (name, module with mask_rows, how to get it).
 _BACKENDS = (
     ("native", "maskcore._native", "install a wheel with compiled code, or build with a compiler"),
-    ("numba", "maskcore._numba", "pip install 'maskcore[numba]'"),
+    ("numba", "maskcore._numba", ""),  # its own error names the pip line
     ("reference", "maskcore._reference", ""),
 )
 _NAMES = tuple(name for name, _, _ in _BACKENDS)
@@ -54,7 +54,8 @@ def _load(name: str) -> tuple[MaskRows | None, str]:
         return importlib.import_module(module).mask_rows, ""
     except (ImportError, SystemError) as error:
         # SystemError: a free-threaded interpreter that finds a limited-API extension raises it.
-        return None, f"{type(error).__name__}: {error}; {remedy}"
+        reason = f"{type(error).__name__}: {error}"
+        return None, f"{reason}; {remedy}" if remedy else reason
 
 
 def _force(name: str, source: str) -> _Active:

@@ -20,7 +20,7 @@ from maskcore._numba.arrays import BatchInput, BatchOutput, TokenInput, TokenOut
 try:
     from maskcore._numba import kernels
 except ImportError as error:
-    raise ImportError(f"{error}; the numba backend needs: pip install 'maskcore[numba]'") from error
+    raise ImportError(f"{error}; pip install 'maskcore[numba]'") from error
 
 __all__ = ["mask_rows"]
 
