@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What TensorFlow adds to the kernel: the classic op in eager code and in a tf.data map.
+
+Each beside the Identity of TensorFlow in the same place. A figure of a map is for one batch of
+(256, 128).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import maskcore
+from bench import libraries, workload
+from bench.measure import measure
+
+BATCH_SIZE = 256
+NUM_BATCHES = 200  # a pass; its start costs as much as a few batches
+
+
+def _check(mask: NDArray[Any], rows: NDArray[Any]) -> None:
+    assert mask.dtype == rows.dtype
+    assert (mask <= rows).all()
+    assert (mask.sum(axis=-1) == workload.NUM_TOKENS_TO_MASK).all()
+
+
+def test_identity_eager(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    tf = libraries.load("tensorflow")
+    row = tf.constant(maskable[0], tf.float32)
+    identity = tf.raw_ops.Identity
+    np.testing.assert_array_equal(identity(input=row), maskable[0])
+    measure(benchmark, "identity-eager", lambda: identity(input=row), rows_per_call=1)
+
+
+def test_classic_op_eager(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    """Called raw, with tensors for arguments."""
+    tf = libraries.load("tensorflow")
+    import tfshim
+
+    row = tf.constant(maskable[0], tf.float32)
+    max_n, budget = tf.constant(workload.MAX_N), tf.constant(workload.NUM_TOKENS_TO_MASK)
+    op = tfshim.raw_ops.get_masking_position
+
+    def mask() -> Any:
+        return op(maskable_positions=row, max_n=max_n, num_tokens_to_mask=budget)
+
+    _check(mask().numpy(), row.numpy())
+    measure(benchmark, "classic-op-eager", mask, rows_per_call=1)
+
+
+def _batches(maskable: NDArray[np.uint8], function: Callable[[Any], Any]) -> Any:
+    tf = libraries.load("tensorflow")
+    options = tf.data.Options()
+    options.experimental_optimization.noop_elimination = False  # keeps the map of Identity a map
+    dataset = tf.data.Dataset.from_tensors(tf.constant(maskable[:BATCH_SIZE], tf.float32))
+    return dataset.repeat(NUM_BATCHES).map(function).with_options(options)
+
+
+def _pass_over(dataset: Any) -> Callable[[], None]:
+    def iterate() -> None:
+        for _ in dataset:
+            pass
+
+    return iterate
+
+
+def test_map_of_identity(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    tf = libraries.load("tensorflow")
+    dataset = _batches(maskable, tf.identity)
+    np.testing.assert_array_equal(next(iter(dataset)), maskable[:BATCH_SIZE])
+    measure(benchmark, "map-identity", _pass_over(dataset), rows_per_call=NUM_BATCHES)
+
+
+def test_map_of_the_classic_op(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    libraries.load("tensorflow")
+    import tfshim
+
+    def mask(rows: Any) -> Any:
+        return tfshim.raw_ops.get_masking_position(
+            maskable_positions=rows,
+            max_n=workload.MAX_N,
+            num_tokens_to_mask=workload.NUM_TOKENS_TO_MASK,
+        )
+
+    dataset = _batches(maskable, mask)
+    _check(next(iter(dataset)).numpy(), maskable[:BATCH_SIZE].astype(np.float32))
+    measure(benchmark, "map-masked", _pass_over(dataset), rows_per_call=NUM_BATCHES)
+
+
+def test_kernel_on_the_batch_of_the_map(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    rows = maskable[:BATCH_SIZE].astype(np.float32)
+    out = np.empty_like(rows)
+
+    def mask() -> Any:
+        return maskcore.mask_positions(
+            rows, workload.NUM_TOKENS_TO_MASK, max_n=workload.MAX_N, seed=workload.SEED, out=out
+        )
+
+    with maskcore.use_backend("native"):
+        _check(mask(), rows)
+        measure(benchmark, "map-kernel", mask, rows_per_call=1)
