@@ -96,7 +96,8 @@ class Batch {
   };
 
   void mask_group(int64_t first_row, int64_t num_rows) noexcept {
-    alignas(64) uint32_t draws[kMostGroupRows][kPanelWords];
+    // One panel of room: a vector that begins in the last member's panel may end past it.
+    alignas(64) uint32_t draws[kMostGroupRows + 1][kPanelWords];
     Member members[kMostGroupRows];
     for (int64_t member = 0; member < num_rows; ++member) members[member].address = address_of(first_row + member);
     for (int64_t member = 0; member < num_rows; member += 2) {
