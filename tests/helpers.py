@@ -65,14 +65,14 @@ def backends_under_test() -> list[Backend]:
 
 
 @contextmanager
-def running_on(backend: Backend) -> Iterator[list[MaskCall]]:
-    """Force a backend, and yield the list of the calls that it was given."""
-    calls: list[MaskCall] = []
+def running_on(backend: Backend) -> Iterator[list[tuple[int, int]]]:
+    """Force a backend, and yield the list of the shapes that it was given."""
+    calls: list[tuple[int, int]] = []
     with maskcore.use_backend(backend.name):
         kernel = importlib.import_module(f"maskcore._{backend.name}").mask_rows
 
         def recorded(call: MaskCall) -> None:
-            calls.append(call)
+            calls.append((call.num_rows, call.row_length))
             kernel(call)
 
         forced = _backends._active

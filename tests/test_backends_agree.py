@@ -7,6 +7,7 @@ Owns the comparison over all inputs and outputs. What a right answer is, the con
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from helpers import (
 )
 
 import maskcore
+from maskcore._reference import philox
 
 INT63 = 2**63
 
@@ -226,3 +228,30 @@ def test_threads(num_threads: int, backend: Backend) -> None:
     """More threads than rows, and rows that do not divide among them."""
     arrays = batch(seed=8, num_rows=7, length=64)
     compare(arrays, **selected(arrays, "both"), masking_ratio=0.2, num_threads=num_threads)
+
+
+def test_a_draw_at_a_threshold_is_the_next_outcome(backend: Backend) -> None:
+    """Outcome 1 + #{j : draw >= T_j}: thresholds are put on and just above draws of the row (section 3)."""
+    address = philox.Address(seed=5, epoch=0, row_id=0)
+    ids = np.arange(100, 108, dtype=np.int64)
+    for t in range(8):
+        draw = philox.word(address, philox.REPLACEMENT, t)
+        for edge, written in ((draw, ids[t]), (draw + 1, 9)):
+            shares = (Fraction(edge, 2**32), 0, 1 - Fraction(edge, 2**32))
+            tokens = maskcore.mask_tokens(
+                ids, np.ones(8), 8, mask_id=9, replacement=shares, seed=5, row_ids=0
+            )
+            assert tokens.input_ids[t] == written
+    for piece in range(8):
+        draw = philox.halfword(address, philox.PIECE_LENGTH, piece)
+        for edge, length in ((draw, 2), (draw + 1, 1)):
+            weights = (Fraction(edge), Fraction(2**16 - edge))
+            keywords: dict[str, Any] = {
+                "max_n": 2,
+                "ngram_weights": weights,
+                "seed": 5,
+                "row_ids": 0,
+            }
+            numbers = maskcore.mask_spans(np.ones(20), 20, **keywords)
+            lengths = np.bincount(numbers)[1:]
+            assert lengths[piece] == length

@@ -23,6 +23,7 @@ from helpers import (
     random_maskable,
     random_segments,
     random_words,
+    running_on,
 )
 from numpy.typing import NDArray
 
@@ -142,6 +143,13 @@ def test_with_words_a_ratio_counts_what_may_be_masked_as_a_whole(backend: Backen
     )
     assert mask.sum() == 2
     assert mask[:2].sum() == 0
+
+
+def test_the_smallest_ratio(backend: Backend) -> None:
+    """5e-10 is rounded half up to 1e-9, and masks the one token that every row gets."""
+    assert (
+        maskcore.mask_positions(ONES, masking_ratio=5e-10, seed=1).sum(axis=1).tolist() == [1] * 3
+    )
 
 
 def test_max_predictions_caps_a_ratio(backend: Backend) -> None:
@@ -272,6 +280,37 @@ def test_threads_change_nothing_and_none_outlives_the_call(backend: Backend) -> 
             break
         time.sleep(0.01)
     assert num_system_threads() <= system_threads
+
+
+@pytest.mark.parametrize("name", ["native", "numba"])
+def test_other_python_threads_run_meanwhile(name: str) -> None:
+    """The GIL is released: this thread notes times that lie within the call of another.
+
+    One such moment may lie between the note and the kernel, more cannot; a machine that is busy gets five attempts.
+    """
+    rows = np.ones((512, 2**15), np.uint8)
+    law: dict[str, Any] = {"max_n": 255, "ngram_weights": [1] + [0] * 253 + [1]}
+    call: list[float] = []
+
+    def work() -> None:
+        call.append(time.perf_counter())
+        maskcore.mask_positions(rows, 1, seed=1, **law)
+        call.append(time.perf_counter())
+
+    with running_on(Backend(name)) as calls:
+        for _ in range(5):
+            call.clear()
+            moments: list[float] = []
+            worker = threading.Thread(target=work)
+            worker.start()
+            while worker.is_alive():
+                moments.append(time.perf_counter())
+                time.sleep(0.001)
+            if sum(call[0] < moment < call[1] for moment in moments) >= 3:
+                break
+        else:
+            pytest.fail("no other thread ran during the call")
+    assert calls
 
 
 def test_the_seed_governs_everything(backend: Backend) -> None:

@@ -7,6 +7,8 @@ test_contract.py.
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 import numpy as np
@@ -118,6 +120,24 @@ def test_out_that_overlaps_an_input(backend: Backend) -> None:
     expected = maskcore.mask_positions(np.ones((4, 50), np.int32), 9, seed=1, word_ids=words)
     maskcore.mask_positions(np.ones((4, 50), np.int32), 9, seed=1, word_ids=out, out=out)
     assert_identical(out, expected)
+
+
+def test_no_array_is_kept(backend: Backend) -> None:
+    """A backend that reads buffers lets them go: their reference counts are what they were."""
+    arrays: dict[str, Any] = {
+        "maskable_positions": random_maskable(1, 3, 40),
+        "word_ids": random_words(np.random.default_rng(1), (3, 40)),
+        "segment_ids": np.zeros((3, 40), np.int32),
+        "row_ids": np.arange(3),
+        "epoch": np.arange(3),
+        "num_tokens_to_mask": np.arange(3),
+        "out": np.zeros((3, 40), np.uint8),
+    }
+    before = [sys.getrefcount(array) for array in arrays.values()]
+    for _ in range(3):
+        maskcore.mask_positions(**arrays, seed=1)
+    gc.collect()
+    assert [sys.getrefcount(array) for array in arrays.values()] == before
 
 
 def test_inputs_are_not_changed(backend: Backend) -> None:

@@ -179,7 +179,7 @@ print(maskcore.active_backend())
 def test_the_forced_function_is_the_one_that_runs() -> None:
     with running_on(Backend("reference")) as calls:
         maskcore.mask_positions(np.ones((3, 5), np.uint8), 2, seed=1)
-    assert [(call.num_rows, call.row_length) for call in calls] == [(3, 5)]
+    assert calls == [(3, 5)]
 
 
 def test_simd_levels_can_be_forced() -> None:
