@@ -13,10 +13,11 @@ import numpy as np
 
 import maskcore
 
-PIECES = (
-    "[CLS] the quick ##ness of the op ##timi ##ser sur ##prised every ##one [SEP] "
-    "이 모델 ##은 한국어 문장 ##을 통 ##째로 가린 ##다 [SEP] [PAD]"
-).split()
+ROW = """
+[CLS] the quick ##ness of the op ##timi ##ser sur ##prised every ##one [SEP]
+이 모델 ##은 한국어 문장 ##을 통 ##째로 가린 ##다 [SEP] [PAD]
+"""
+PIECES = ROW.split()
 SPECIAL = {"[CLS]", "[SEP]", "[PAD]"}
 SEED, ROW_ID, RATIO = 6, 1, 0.25
 OUTPUT = Path(__file__).parent.parent / "docs" / "masked-row.svg"
@@ -27,7 +28,7 @@ SPAN_COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#b91c1c", "#0f766e"
 
 
 def word_ids() -> list[int]:
-    """Number the words; -1 for special tokens."""
+    """Return the number of each piece's word; -1 for special tokens."""
     ids, current = [], -1
     for piece in PIECES:
         current += not piece.startswith("##") and piece not in SPECIAL

@@ -6,7 +6,6 @@ Public names only; `masking.py` holds the functions, `_backends.py` the dispatch
 
 from __future__ import annotations
 
-
 from maskcore._backends import BackendStatus, active_backend, available_backends, use_backend
 from maskcore.errors import BackendUnavailableError
 from maskcore.masking import MaskedIndices, mask_indices, mask_positions, mask_spans

@@ -63,7 +63,9 @@ def _force(name: str, source: str) -> _Active:
         raise ValueError(message(source, f"one of {', '.join(_NAMES)}", repr(name), "spell it so"))
     function, reason = _load(name)
     if function is None:
-        raise BackendUnavailableError(f"{source} asks for backend {name!r}, which cannot run: {reason}")
+        raise BackendUnavailableError(
+            f"{source} asks for backend {name!r}, which cannot run: {reason}"
+        )
     return _Active(name, function)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import secrets
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,35 @@ from maskcore._call import Array, Int32Array, Int64Array
 from maskcore.errors import type_error, value_error
 
 MAX_ROW_LENGTH = 2**26
-SEED_STOP = 2**63
-EPOCH_STOP = 2**31
+
+
+class IntegerRange(NamedTuple):
+    """What one integer argument may be, and what its errors say."""
+
+    argument: str
+    low: int
+    stop: float
+    """The first integer past the range; math.inf where there is none."""
+    bounds: str
+    remedy: str
+
+
+_SEED = IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass None for fresh entropy")
+_EPOCH = IntegerRange(
+    "epoch", 0, 2**31, "in [0, 2**31)", "pass the number of the pass over the data"
+)
+_ROW_IDS = IntegerRange("row_ids", 0, 2**63, "in [0, 2**63)", "pass the ids stored with the rows")
+_BUDGET = IntegerRange(
+    "num_tokens_to_mask",
+    0,
+    math.inf,
+    ">= 0",
+    "pass 0 to mask nothing; more than maskable masks all",
+)
+_MAX_PREDICTIONS = IntegerRange(
+    "max_predictions", 1, 2**31, "in [1, 2**31)", "it is the room for positions in a row"
+)
+_NUM_THREADS = IntegerRange("num_threads", 1, 2**16, "in [1, 2**16)", "pass None for one thread")
 
 _MASKABLE_DTYPES = frozenset("?bBhHiIlLqQfd")
 _FLOAT_DTYPES = frozenset("fd")
@@ -85,22 +112,31 @@ def same_shape(argument: str, array: Array, other: str, shape: tuple[int, ...]) 
     """Raise unless `array` has `shape`, the shape of the argument named `other`."""
     if array.shape != shape:
         raise value_error(
-            argument, f"of the shape of {other}, {shape}", f"shape {array.shape}", "pass one for each token"
+            argument,
+            f"of the shape of {other}, {shape}",
+            f"shape {array.shape}",
+            "pass one for each token",
         )
 
 
-def token_ids_array(argument: str, array: Any, shape: tuple[int, ...]) -> Int32Array:
-    """Check `word_ids` or `segment_ids`: integers that fit int32, of the rows' shape."""
+def token_ids_array(
+    argument: str, array: Any, shape: tuple[int, ...], rows: str = "maskable_positions"
+) -> Int32Array:
+    """Check `word_ids` or `segment_ids`: integers that fit int32, of the shape of `rows`."""
     given = _array(argument, array)
     if given.dtype.kind not in "iub" and given.size:
-        remedy = "use -1 for tokens without a word" if argument == "word_ids" else "number the segments"
+        remedy = (
+            "use -1 for tokens without a word" if argument == "word_ids" else "number the segments"
+        )
         raise type_error(argument, "integers", f"dtype {given.dtype}", remedy)
-    same_shape(argument, given, "maskable_positions", shape)
+    same_shape(argument, given, rows, shape)
     if given.dtype.char != "i" and given.size and given.dtype.itemsize >= 4:
         low, high = int(given.min()), int(given.max())
         if low < -(2**31) or high >= 2**31:
             worst = low if low < -(2**31) else high
-            raise value_error(argument, "in [-2**31, 2**31)", worst, "number them from 0 in each row")
+            raise value_error(
+                argument, "in [-2**31, 2**31)", worst, "number them from 0 in each row"
+            )
     return np.ascontiguousarray(given, dtype=np.int32)
 
 
@@ -114,39 +150,40 @@ def as_batch(array: Array) -> Array:
     return array if array.ndim == 2 else array[None]
 
 
-def integer(
-    argument: str, value: Any, low: int, stop: float, bounds: str, remedy: str
-) -> int:
-    """Return `value` as an int in [low, stop)."""
-    if type(value) is int and low <= value < stop:
+def integer(limits: IntegerRange, value: Any) -> int:
+    """Return `value` as an int within `limits`."""
+    if type(value) is int and limits.low <= value < limits.stop:
         return value
     try:
         number = operator.index(value)
     except TypeError:
-        raise type_error(argument, "an integer", repr(value), remedy) from None
-    if not low <= number < stop:
-        raise value_error(argument, bounds, number, remedy)
+        raise type_error(limits.argument, "an integer", repr(value), limits.remedy) from None
+    if not limits.low <= number < limits.stop:
+        raise value_error(limits.argument, limits.bounds, number, limits.remedy)
     return number
 
 
-def integer_per_row(
-    argument: str, values: Any, shape: tuple[int, ...], low: int, stop: float, bounds: str, remedy: str
-) -> Int64Array:
-    """Return `values` as int64, one in [low, stop) for each row."""
-    given = _array(argument, values)
+def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -> Int64Array:
+    """Return `values` as int64, one within `limits` for each row."""
+    given = _array(limits.argument, values)
     if given.dtype.kind not in "iu" and given.size:
-        raise type_error(argument, "integers", f"dtype {given.dtype}", remedy)
+        raise type_error(limits.argument, "integers", f"dtype {given.dtype}", limits.remedy)
     if given.shape != shape[:-1]:
         raise value_error(
-            argument, f"one for each row, shape {shape[:-1]}", f"shape {given.shape}", remedy
+            limits.argument,
+            f"one for each row, shape {shape[:-1]}",
+            f"shape {given.shape}",
+            limits.remedy,
         )
     given = given.reshape(-1)
     if given.size:
         smallest, largest = int(given.min()), int(given.max())
-        if smallest < low or largest >= stop:
-            is_bad = given < low if smallest < low else given >= stop
+        if smallest < limits.low or largest >= limits.stop:
+            is_bad = given < limits.low if smallest < limits.low else given >= limits.stop
             row = int(np.argmax(is_bad))
-            raise value_error(argument, bounds, f"{given[row]} in row {row}", remedy)
+            raise value_error(
+                limits.argument, limits.bounds, f"{given[row]} in row {row}", limits.remedy
+            )
     if given.dtype == np.uint64:  # where there is no upper bound
         given = np.minimum(given, np.uint64(2**63 - 1))
     return np.ascontiguousarray(given, dtype=np.int64)
@@ -154,26 +191,19 @@ def integer_per_row(
 
 def seed_or_entropy(seed: Any) -> int:
     """Return `seed`, or 63 fresh bits for None."""
-    if seed is None:
-        return secrets.randbits(63)
-    return integer("seed", seed, 0, SEED_STOP, "in [0, 2**63)", "pass None for fresh entropy")
+    return secrets.randbits(63) if seed is None else integer(_SEED, seed)
 
 
 def epoch_scalar_or_rows(epoch: Any, shape: tuple[int, ...]) -> tuple[int, Int64Array | None]:
     """Return (epoch, None), or (0, epochs) where one is given for each row."""
-    bounds, remedy = "in [0, 2**31)", "pass the number of the pass over the data"
     if is_scalar(epoch):
-        return integer("epoch", epoch, 0, EPOCH_STOP, bounds, remedy), None
-    return 0, integer_per_row("epoch", epoch, shape, 0, EPOCH_STOP, bounds, remedy)
+        return integer(_EPOCH, epoch), None
+    return 0, integer_per_row(_EPOCH, epoch, shape)
 
 
 def row_ids_or_none(row_ids: Any, shape: tuple[int, ...]) -> Int64Array | None:
     """Return one row id for each row, or None for 0 .. B - 1."""
-    if row_ids is None:
-        return None
-    return integer_per_row(
-        "row_ids", row_ids, shape, 0, SEED_STOP, "in [0, 2**63)", "pass the ids stored with the rows"
-    )
+    return None if row_ids is None else integer_per_row(_ROW_IDS, row_ids, shape)
 
 
 def budget_scalar_or_rows(
@@ -190,18 +220,13 @@ def budget_scalar_or_rows(
         )
     if num_tokens_to_mask is None:
         return 0, None
-    bounds, remedy = ">= 0", "pass 0 to mask nothing; more than maskable masks all"
     budgets = None
     if is_scalar(num_tokens_to_mask):
-        budget = integer("num_tokens_to_mask", num_tokens_to_mask, 0, math.inf, bounds, remedy)
-        largest = budget
-        if budget > MAX_ROW_LENGTH:
-            budget = MAX_ROW_LENGTH  # all tokens of the longest row
+        largest = integer(_BUDGET, num_tokens_to_mask)
+        budget = min(largest, MAX_ROW_LENGTH)  # all tokens of the longest row
     else:
         budget = 0
-        budgets = integer_per_row(
-            "num_tokens_to_mask", num_tokens_to_mask, shape, 0, math.inf, bounds, remedy
-        )
+        budgets = integer_per_row(_BUDGET, num_tokens_to_mask, shape)
         largest = int(budgets.max(initial=0))
     if max_predictions is not None and largest > max_predictions:
         raise value_error(
@@ -215,27 +240,26 @@ def budget_scalar_or_rows(
 
 def predictions_or_none(max_predictions: Any) -> int | None:
     """Return `max_predictions` as an int of at least 1, or None."""
-    if max_predictions is None:
-        return None
-    return integer(
-        "max_predictions", max_predictions, 1, 2**31, "in [1, 2**31)", "it is the room for positions in a row"
-    )
+    return None if max_predictions is None else integer(_MAX_PREDICTIONS, max_predictions)
 
 
 def threads(num_threads: Any) -> int:
     """Return the number of threads; None is 1, since data loaders fork."""
-    if num_threads is None:
-        return 1
-    return integer("num_threads", num_threads, 1, 2**16, "in [1, 2**16)", "pass None for one thread")
+    return 1 if num_threads is None else integer(_NUM_THREADS, num_threads)
 
 
 def out_array(out: Any, argument: str, like: Array, dtype: np.dtype[Any]) -> Array:
     """Check an array that results are written to."""
     if type(out) is not np.ndarray or out.dtype != dtype or out.shape != like.shape:
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise value_error(argument, f"a numpy array, {dtype} {like.shape}", got, "leave it out for a new one")
+        raise value_error(
+            argument, f"a numpy array, {dtype} {like.shape}", got, "leave it out for a new one"
+        )
     if not (out.flags.writeable and out.flags.c_contiguous and out.dtype.isnative):
         raise value_error(
-            argument, "writeable and C-contiguous", "an array that is not", "leave it out for a new one"
+            argument,
+            "writeable and C-contiguous",
+            "an array that is not",
+            "leave it out for a new one",
         )
     return out

@@ -13,9 +13,13 @@ from maskcore.errors import BackendUnavailableError
 __all__ = ["active_simd_level", "mask_rows", "simd_levels", "use_simd_level"]
 
 # numpy's dtype.char -> element kind of maskcore.h; integers are known by their size.
-_KINDS = {char: 1 for char in "?bB"}
-_KINDS |= {char: 2 for char in "hH"} | {char: 4 for char in "iI"} | {char: 8 for char in "lLqQ"}
-_KINDS |= {"f": 36, "d": 40}
+_KINDS = (
+    dict.fromkeys("?bB", 1)
+    | dict.fromkeys("hH", 2)
+    | dict.fromkeys("iI", 4)
+    | dict.fromkeys("lLqQ", 8)
+    | {"f": 36, "d": 40}
+)
 _NO_ARRAY = 0
 
 
@@ -51,4 +55,6 @@ def use_simd_level(name: str) -> None:
 
 
 if active_simd_level() is None:
-    raise ImportError(f"MASKCORE_SIMD names no level that can run here; choose one of {', '.join(simd_levels())}")
+    raise ImportError(
+        f"MASKCORE_SIMD names no level that can run here; choose one of {', '.join(simd_levels())}"
+    )

@@ -20,6 +20,11 @@ __all__ = ["MASK_UNITS", "MaskConfig"]
 
 MASK_UNITS = ("word", "token")
 
+_SEED = _checks.IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass 0 or more")
+_MAX_N = _checks.IntegerRange(
+    "max_n", 1, MAX_NGRAM + 1, f"in [1, {MAX_NGRAM}]", "it is 3 in ALBERT"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskConfig:
@@ -65,10 +70,8 @@ class MaskConfig:
     max_predictions: int | None = None
 
     def __post_init__(self) -> None:
-        _checks.integer("seed", self.seed, 0, _checks.SEED_STOP, "in [0, 2**63)", "pass 0 or more")
-        _checks.integer(
-            "max_n", self.max_n, 1, MAX_NGRAM + 1, f"in [1, {MAX_NGRAM}]", "it is 3 in ALBERT"
-        )
+        _checks.integer(_SEED, self.seed)
+        _checks.integer(_MAX_N, self.max_n)
         if self.mask_unit not in MASK_UNITS:
             raise value_error("mask_unit", "word or token", repr(self.mask_unit), "spell it so")
         _checks.predictions_or_none(self.max_predictions)

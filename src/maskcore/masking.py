@@ -19,6 +19,15 @@ from maskcore._params import MAX_NGRAM, lower_span_params, ratio_number, weights
 __all__ = ["MaskedIndices", "mask_indices", "mask_positions", "mask_spans"]
 
 
+_MAX_N = _checks.IntegerRange(
+    "max_n",
+    1,
+    MAX_NGRAM + 1,
+    f"in [1, {MAX_NGRAM}]",
+    "it is the longest n-gram in units, 3 in ALBERT",
+)
+
+
 class MaskedIndices(NamedTuple):
     """Masked positions of fixed size, for gather-style heads."""
 
@@ -32,6 +41,8 @@ def span_call(
     shape: tuple[int, ...],
     maskable: Array | None,
     num_tokens_to_mask: Any,
+    *,
+    rows: str = "maskable_positions",
     max_n: Any,
     ngram_weights: Sequence[Any] | None,
     word_ids: Any,
@@ -43,22 +54,17 @@ def span_call(
     max_predictions: Any,
     num_threads: Any,
 ) -> MaskCall:
-    """Check and lower everything that decides which positions are masked."""
+    """Check and lower everything that decides which positions are masked; `rows` names the argument of `shape`."""
     cap = _checks.predictions_or_none(max_predictions)
     budget, budgets = _checks.budget_scalar_or_rows(num_tokens_to_mask, masking_ratio, cap, shape)
     words = segments = None
     if word_ids is not None:
-        words = _checks.as_batch(_checks.token_ids_array("word_ids", word_ids, shape))
+        words = _checks.as_batch(_checks.token_ids_array("word_ids", word_ids, shape, rows))
     if segment_ids is not None:
-        segments = _checks.as_batch(_checks.token_ids_array("segment_ids", segment_ids, shape))
-    max_n = _checks.integer(
-        "max_n",
-        max_n,
-        1,
-        MAX_NGRAM + 1,
-        f"in [1, {MAX_NGRAM}]",
-        "it is the longest n-gram in units, 3 in ALBERT",
-    )
+        segments = _checks.as_batch(
+            _checks.token_ids_array("segment_ids", segment_ids, shape, rows)
+        )
+    max_n = _checks.integer(_MAX_N, max_n)
     weights = None if ngram_weights is None else weights_tuple(ngram_weights)
     ratio = None if masking_ratio is None else ratio_number(masking_ratio)
     params = lower_span_params(max_n, weights, ratio, cap)
@@ -173,9 +179,20 @@ def mask_positions(
     maskable = _checks.maskable_array(maskable_positions)
     shape = maskable.shape
     call = span_call(
-        shape, maskable, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids,
-        seed, epoch, row_ids, masking_ratio, max_predictions, num_threads,
-    )  # fmt: skip
+        shape,
+        maskable,
+        num_tokens_to_mask,
+        max_n=max_n,
+        ngram_weights=ngram_weights,
+        word_ids=word_ids,
+        segment_ids=segment_ids,
+        seed=seed,
+        epoch=epoch,
+        row_ids=row_ids,
+        masking_ratio=masking_ratio,
+        max_predictions=max_predictions,
+        num_threads=num_threads,
+    )
     if out is None:
         mask = np.empty(shape, maskable.dtype)
     else:
@@ -223,7 +240,9 @@ def mask_indices(
     ----------
     max_predictions : int, optional
         P, the number of positions a row; by default the most that a row of this length can need.
-    maskable_positions, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids, seed, epoch, row_ids, masking_ratio, num_threads
+    maskable_positions, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids, seed, epoch
+        As in `mask_positions`.
+    row_ids, masking_ratio, num_threads
         As in `mask_positions`.
 
     Returns
@@ -250,9 +269,20 @@ def mask_indices(
     maskable = _checks.maskable_array(maskable_positions)
     shape = maskable.shape
     call = span_call(
-        shape, maskable, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids,
-        seed, epoch, row_ids, masking_ratio, max_predictions, num_threads,
-    )  # fmt: skip
+        shape,
+        maskable,
+        num_tokens_to_mask,
+        max_n=max_n,
+        ngram_weights=ngram_weights,
+        word_ids=word_ids,
+        segment_ids=segment_ids,
+        seed=seed,
+        epoch=epoch,
+        row_ids=row_ids,
+        masking_ratio=masking_ratio,
+        max_predictions=max_predictions,
+        num_threads=num_threads,
+    )
     size = num_predictions(call, max_predictions)
     call.positions = np.empty((call.num_rows, size), np.int32)
     call.weights = np.empty((call.num_rows, size), np.float32)
@@ -280,7 +310,9 @@ def mask_spans(
 
     Parameters
     ----------
-    maskable_positions, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids, seed, epoch, row_ids, masking_ratio, max_predictions, num_threads
+    maskable_positions, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids, seed, epoch
+        As in `mask_positions`.
+    row_ids, masking_ratio, max_predictions, num_threads
         As in `mask_positions`.
 
     Returns
@@ -306,9 +338,20 @@ def mask_spans(
     maskable = _checks.maskable_array(maskable_positions)
     shape = maskable.shape
     call = span_call(
-        shape, maskable, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids,
-        seed, epoch, row_ids, masking_ratio, max_predictions, num_threads,
-    )  # fmt: skip
+        shape,
+        maskable,
+        num_tokens_to_mask,
+        max_n=max_n,
+        ngram_weights=ngram_weights,
+        word_ids=word_ids,
+        segment_ids=segment_ids,
+        seed=seed,
+        epoch=epoch,
+        row_ids=row_ids,
+        masking_ratio=masking_ratio,
+        max_predictions=max_predictions,
+        num_threads=num_threads,
+    )
     call.span_numbers = np.empty((call.num_rows, call.row_length), np.int32)
     _backends.mask_rows(call)
     return call.span_numbers.reshape(shape)

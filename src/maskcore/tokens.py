@@ -22,6 +22,15 @@ from maskcore.masking import keep_inputs_from, num_predictions, span_call
 __all__ = ["MaskedTokens", "PredictionTokens", "allowed_ids", "mask_tokens"]
 
 _INT32 = np.iinfo(np.int32)
+_VOCAB_SIZE = _checks.IntegerRange(
+    "vocab_size", 1, 2**31, "in [1, 2**31)", "pass the number of ids"
+)
+_MASK_ID = _checks.IntegerRange(
+    "mask_id", 0, 2**31, "in [0, 2**31)", "pass an id of the vocabulary"
+)
+_IGNORE_INDEX = _checks.IntegerRange(
+    "ignore_index", -(2**31), 2**31, "in [-2**31, 2**31)", "use -100, as PyTorch does"
+)
 _SUM_TOLERANCE = 1e-6
 _OUTPUTS = ("labels", "positions")
 
@@ -73,10 +82,12 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
     >>> allowed_ids(8, special_ids=[0, 1, 5])
     array([2, 3, 4, 6, 7], dtype=int32)
     """
-    size = _checks.integer("vocab_size", vocab_size, 1, 2**31, "in [1, 2**31)", "pass the number of ids")
+    size = _checks.integer(_VOCAB_SIZE, vocab_size)
     ids = np.setdiff1d(np.arange(size, dtype=np.int32), _special_table(special_ids))
     if ids.size == 0:
-        raise value_error("special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from")
+        raise value_error(
+            "special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from"
+        )
     return ids.astype(np.int32)
 
 
@@ -94,7 +105,9 @@ def _random_table(random_ids: Any) -> Int32Array:
         return np.empty(0, np.int32)
     if isinstance(random_ids, range):
         random_ids = [random_ids]
-    is_ranges = isinstance(random_ids, (list, tuple)) and any(np.ndim(r) or isinstance(r, range) for r in random_ids)
+    is_ranges = isinstance(random_ids, (list, tuple)) and any(
+        np.ndim(r) or isinstance(r, range) for r in random_ids
+    )
     try:
         table = _ids_from_ranges(random_ids) if is_ranges else np.asarray(random_ids)
     except TypeError:
@@ -117,7 +130,9 @@ def _special_table(special_ids: Any) -> Int64Array:
     is_lazy = isinstance(special_ids, Iterable) and not isinstance(special_ids, np.ndarray)
     ids = np.asarray(list(special_ids) if is_lazy else special_ids)
     if ids.size and ids.dtype.kind not in "iu":
-        raise type_error("special_ids", "integers", f"dtype {ids.dtype}", "pass ids such as [0, 101, 102]")
+        raise type_error(
+            "special_ids", "integers", f"dtype {ids.dtype}", "pass ids such as [0, 101, 102]"
+        )
     return ids.reshape(-1).astype(np.int64)
 
 
@@ -138,7 +153,9 @@ def _replacement_thresholds(replacement: Sequence[Any]) -> tuple[int, int]:
         raise value_error("replacement", described, f"{len(shares)} values", remedy)
     first, second = thresholds("replacement", shares, REPLACEMENT_BITS)
     if abs(sum(map(float, shares)) - 1) > _SUM_TOLERANCE:
-        raise value_error("replacement", "shares with sum 1", sum(map(float, shares)), "as (0.8, 0.1, 0.1)")
+        raise value_error(
+            "replacement", "shares with sum 1", sum(map(float, shares)), "as (0.8, 0.1, 0.1)"
+        )
     return first, second
 
 
@@ -180,7 +197,9 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def _lower(replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int) -> TokenParams:
+def _lower(
+    replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int
+) -> TokenParams:
     if isinstance(random_ids, np.ndarray) or isinstance(special_ids, np.ndarray):
         return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
     try:
@@ -195,7 +214,10 @@ def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
     largest = max(params.mask_id, int(params.random_ids.max(initial=0)))
     if not info.min <= params.mask_id or largest > info.max:
         raise value_error(
-            "mask_id and random_ids", f"ids that fit the {dtype} of input_ids", largest, "use a wider dtype for input_ids"
+            "mask_id and random_ids",
+            f"ids that fit the {dtype} of input_ids",
+            largest,
+            "use a wider dtype for input_ids",
         )
 
 
@@ -268,8 +290,8 @@ def mask_tokens(
 
     Notes
     -----
-    **Reproducibility.** As `mask_positions`. What becomes of a masked token is drawn at the address of its position, so it does not depend on
-    which other tokens are masked.
+    **Reproducibility.** As `mask_positions`. What becomes of a masked token is drawn at the address of its position,
+    so it does not depend on which other tokens are masked.
 
     References
     ----------
@@ -301,18 +323,29 @@ def mask_tokens(
     if output not in _OUTPUTS:
         raise value_error("output", f"one of {', '.join(_OUTPUTS)}", repr(output), "spell it so")
     call = span_call(
-        shape, maskable, num_tokens_to_mask, max_n, ngram_weights, word_ids, segment_ids,
-        seed, epoch, row_ids, masking_ratio, max_predictions, num_threads,
-    )  # fmt: skip
-    remedy = "pass an id of the vocabulary"
-    mask_id = _checks.integer("mask_id", mask_id, 0, 2**31, "in [0, 2**31)", remedy)
-    ignore_index = _checks.integer(
-        "ignore_index", ignore_index, _INT32.min, 2**31, "in [-2**31, 2**31)", "use -100, as PyTorch does"
+        shape,
+        maskable,
+        num_tokens_to_mask,
+        rows="input_ids",
+        max_n=max_n,
+        ngram_weights=ngram_weights,
+        word_ids=word_ids,
+        segment_ids=segment_ids,
+        seed=seed,
+        epoch=epoch,
+        row_ids=row_ids,
+        masking_ratio=masking_ratio,
+        max_predictions=max_predictions,
+        num_threads=num_threads,
     )
+    mask_id = _checks.integer(_MASK_ID, mask_id)
+    ignore_index = _checks.integer(_IGNORE_INDEX, ignore_index)
     call.token_params = _lower(replacement, mask_id, random_ids, special_ids, ignore_index)
     _check_ids_fit(call.token_params, ids.dtype)
     call.input_ids = ids.reshape((call.num_rows, call.row_length))
-    masked_ids = np.empty(shape, ids.dtype) if out is None else _checks.out_array(out, "out", ids, ids.dtype)
+    masked_ids = (
+        np.empty(shape, ids.dtype) if out is None else _checks.out_array(out, "out", ids, ids.dtype)
+    )
     if out is not None:
         keep_inputs_from(masked_ids, call, in_place="input_ids")
     call.masked_ids = masked_ids.reshape((call.num_rows, call.row_length))

@@ -26,6 +26,7 @@ _EPOCH_REMEDY = "pass the number of the pass over the data"
 _ROW_IDS_REMEDY = "pass the ids stored with the rows"
 _SEED_REMEDY = "pass None for fresh entropy"
 _MAX_N_REMEDY = "it is the longest n-gram in units, 3 in ALBERT"
+_MAX_N = _checks.IntegerRange("max_n", 1, 256, "in [1, 255]", _MAX_N_REMEDY)
 
 
 _HOST_TYPES = frozenset((int, list, tuple, np.ndarray, np.int64, np.int32))
@@ -167,15 +168,15 @@ def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | Non
 
 
 def max_n_integer(max_n: Any) -> int:
-    """Return `max_n` as an integer; its range is checked where thresholds are made of it."""
-    return _checks.integer("max_n", max_n, -(2**63), 2**63, "an int64", _MAX_N_REMEDY)
+    """Return `max_n` as an integer in its range."""
+    return _checks.integer(_MAX_N, max_n)
 
 
 def max_n_tensor(max_n: Any) -> Tensor:
     """Return `max_n` as an int64 scalar, for the classic op."""
     if _is_tensor(max_n):
         return _scalar("max_n", max_n, _MAX_N_REMEDY)
-    return _on_host(_checks.integer("max_n", max_n, 1, 256, "in [1, 255]", _MAX_N_REMEDY))
+    return _on_host(_checks.integer(_MAX_N, max_n))
 
 
 def epoch_tensor(epoch: Any, rows: StaticShape) -> Tensor:

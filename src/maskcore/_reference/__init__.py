@@ -86,12 +86,7 @@ def _write_tokens(call: MaskCall, row: int, address: Address, masked: list[int])
         call.masked_ids[row] = original
         for position in masked:
             call.masked_ids[row, position] = replace_token(
-                address,
-                position,
-                original[position],
-                params.replacement_thresholds,
-                params.mask_id,
-                params.random_ids,
+                address, position, original[position], params
             )
     if call.labels is not None:
         call.labels[row] = params.ignore_index

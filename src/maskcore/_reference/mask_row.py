@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from maskcore._call import Int32Array
+from maskcore._call import TokenParams
 from maskcore._reference.philox import (
     PIECE_LENGTH,
     RANDOM_ID,
@@ -160,19 +160,13 @@ def budget_from_ratio(ratio_e9: int, num_eligible: int) -> int:
     return max(1, (2 * ratio_e9 * num_eligible + 10**9) // (2 * 10**9))
 
 
-def replace_token(
-    address: Address,
-    position: int,
-    token: int,
-    thresholds: Sequence[int],
-    mask_id: int,
-    random_ids: Int32Array,
-) -> int:
+def replace_token(address: Address, position: int, token: int, params: TokenParams) -> int:
     """Return what is written at a masked position (section 7)."""
     draw = word(address, REPLACEMENT, position)
-    outcome = 1 + sum(draw >= threshold for threshold in thresholds)
+    outcome = 1 + sum(draw >= threshold for threshold in params.replacement_thresholds)
     if outcome == 1:
-        return mask_id
+        return params.mask_id
     if outcome == 2:
-        return int(random_ids[mulhi(word(address, RANDOM_ID, position), len(random_ids))])
+        place = mulhi(word(address, RANDOM_ID, position), len(params.random_ids))
+        return int(params.random_ids[place])
     return token

@@ -39,6 +39,20 @@ MIN_SEQ_LENGTH = NUM_SPECIAL_TOKENS + 1
 # A shard of about this much text is large enough to stream and small enough to shuffle in memory.
 SHARD_TEXT_BYTES = 64 << 20
 MAX_SHARDS = 256  # all are open at once; the usual limit is 1,024 files
+
+_SEQ_LENGTH = _checks.IntegerRange(
+    "seq_length",
+    MIN_SEQ_LENGTH,
+    _checks.MAX_ROW_LENGTH + 1,
+    f"in [{MIN_SEQ_LENGTH}, {_checks.MAX_ROW_LENGTH}]",
+    "it counts [CLS], [SEP] and padding",
+)
+_MASK_EPOCHS = _checks.IntegerRange(
+    "mask_epochs", 0, 2**31, ">= 0", "0 stores no masks; readers derive them"
+)
+_NUM_SHARDS = _checks.IntegerRange(
+    "num_shards", 1, MAX_SHARDS + 1, f"in [1, {MAX_SHARDS}]", "all shards are open at once"
+)
 # Numbers of one encoding step; bounds the memory whatever the row's length.
 MAX_SLOTS = 1 << 21
 
@@ -177,30 +191,12 @@ def _checked_plan(
     mask_epochs: int,
     num_shards: int | None,
 ) -> _Plan:
-    longest = _checks.MAX_ROW_LENGTH
-    seq_length = _checks.integer(
-        "seq_length", seq_length, MIN_SEQ_LENGTH, longest + 1, f"in [{MIN_SEQ_LENGTH}, {longest}]",
-        "it counts [CLS], [SEP] and padding",
-    )  # fmt: skip
-    mask_epochs = _checks.integer(
-        "mask_epochs",
-        mask_epochs,
-        0,
-        _checks.EPOCH_STOP,
-        ">= 0",
-        "0 stores no masks; readers derive them",
-    )
+    seq_length = _checks.integer(_SEQ_LENGTH, seq_length)
+    mask_epochs = _checks.integer(_MASK_EPOCHS, mask_epochs)
     total_bytes = sum(file.size_bytes for file in inputs)
     if num_shards is None:
         num_shards = min(MAX_SHARDS, max(1, -(-total_bytes // SHARD_TEXT_BYTES)))
-    num_shards = _checks.integer(
-        "num_shards",
-        num_shards,
-        1,
-        MAX_SHARDS + 1,
-        f"in [1, {MAX_SHARDS}]",
-        "all shards are open at once",
-    )
+    num_shards = _checks.integer(_NUM_SHARDS, num_shards)
     if mask.max_predictions is None:
         most = largest_budget(mask.masking_ratio, seq_length - NUM_SPECIAL_TOKENS)
         mask = replace(mask, max_predictions=most)
