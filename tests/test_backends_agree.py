@@ -242,16 +242,19 @@ def test_a_draw_at_a_threshold_is_the_next_outcome(backend: Backend) -> None:
                 ids, np.ones(8), 8, mask_id=9, replacement=shares, seed=5, row_ids=0
             )
             assert tokens.input_ids[t] == written
+
+
+@pytest.mark.parametrize("max_n", [2, 3, 4, 5, 8, 9, 17, 64, 255])
+def test_a_length_at_a_threshold_is_the_next_length(max_n: int, backend: Backend) -> None:
+    """The first threshold lies on a draw, or just above; the others follow it one by one."""
+    address = philox.Address(seed=5, epoch=0, row_id=0)
     for piece in range(8):
         draw = philox.halfword(address, philox.PIECE_LENGTH, piece)
         for edge, length in ((draw, 2), (draw + 1, 1)):
-            weights = (Fraction(edge), Fraction(2**16 - edge))
-            keywords: dict[str, Any] = {
-                "max_n": 2,
-                "ngram_weights": weights,
-                "seed": 5,
-                "row_ids": 0,
-            }
-            numbers = maskcore.mask_spans(np.ones(20), 20, **keywords)
-            lengths = np.bincount(numbers)[1:]
-            assert lengths[piece] == length
+            rest = 2**16 - edge - (max_n - 2)
+            weights = (edge, *[1] * (max_n - 2), rest)
+            row = np.ones(8 * max_n)
+            numbers = maskcore.mask_spans(
+                row, row.size, max_n=max_n, ngram_weights=weights, seed=5, row_ids=0
+            )
+            assert np.bincount(numbers)[1 + piece] == length
