@@ -60,27 +60,29 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
 // Piece lengths written in unary: piece p owns `kStride` bits, of which as many are valid as it has units, and the
 // first is its cut. Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest
 // piece is at most kStride.
-template <class Isa, int kStride, uint32_t kNumThresholds>
+template <class Isa, uint32_t kStride, uint32_t kNumThresholds>
 inline uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
                                     uint64_t* cuts) noexcept {
   constexpr uint32_t kPieces = kWordBits / kStride;
   constexpr uint64_t kCuts = ~uint64_t{0} / ((uint64_t{1} << kStride) - 1);
-  const uint64_t always_valid = kCuts * ((uint64_t{1} << law.shortest) - 1);
+  const uint32_t shortest = law.shortest;
+  const uint64_t always_valid = kCuts * ((uint64_t{1} << shortest) - 1);
+  const auto valid_bits = [&law, shortest, always_valid](const uint16_t* pieces) noexcept {
+    uint64_t valid = always_valid;
+    for (uint32_t j = 0; j < kNumThresholds; ++j)
+      valid |=
+          Isa::deposit_bits(Isa::template reached_bits<kPieces>(pieces, law.thresholds[j]), kCuts << (shortest + j));
+    return valid;
+  };
   CutWriter writer(cuts, unit);
-  for (uint32_t first = 0; first < num_draws; first += Isa::kCompared) {
-    uint64_t reached[kNumThresholds];
-    for (uint32_t j = 0; j < kNumThresholds; ++j) reached[j] = Isa::reached_bits(draws + first, law.thresholds[j]);
-    for (uint32_t piece = 0; piece < Isa::kCompared; piece += kPieces) {
-      if (first + piece >= num_draws) break;
-      uint64_t valid = always_valid;
-      for (uint32_t j = 0; j < kNumThresholds; ++j) {
-        valid |= Isa::deposit_bits(reached[j], kCuts << (law.shortest + j));
-        reached[j] >>= kPieces;
-      }
-      const uint32_t left = num_draws - first - piece;
-      if (left < kPieces) valid &= (uint64_t{1} << (left * kStride)) - 1;
-      writer.append(Isa::extract_bits(kCuts, valid), count_ones(valid));
-    }
+  uint32_t piece = 0;
+  for (; piece + kPieces <= num_draws; piece += kPieces) {
+    const uint64_t valid = valid_bits(draws + piece);
+    writer.append(Isa::extract_bits(kCuts, valid), count_ones(valid));
+  }
+  if (piece < num_draws) {
+    const uint64_t valid = valid_bits(draws + piece) & ((uint64_t{1} << ((num_draws - piece) * kStride)) - 1);
+    writer.append(Isa::extract_bits(kCuts, valid), count_ones(valid));
   }
   writer.finish();
   return writer.unit();

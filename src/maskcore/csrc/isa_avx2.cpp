@@ -133,14 +133,20 @@ struct Avx2 {
     }
   }
 
-  static constexpr uint32_t kCompared = 16;
-
-  // Bit p: is draw p at or above the threshold?
+  // Bit p: is draw p of `kPieces`, 8 or 16, at or above the threshold?
+  template <uint32_t kPieces>
   static uint64_t reached_bits(const uint16_t* draws, uint16_t threshold) noexcept {
-    const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws));
-    const __m256i larger = _mm256_max_epu16(lanes, _mm256_set1_epi16(static_cast<short>(threshold)));
-    const __m256i is_reached = _mm256_cmpeq_epi16(larger, lanes);
-    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(is_reached), _mm256_extracti128_si256(is_reached, 1));
+    __m128i bytes;
+    if (kPieces == 8) {
+      const __m128i lanes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(draws));
+      const __m128i larger = _mm_max_epu16(lanes, _mm_set1_epi16(static_cast<short>(threshold)));
+      bytes = _mm_packs_epi16(_mm_cmpeq_epi16(larger, lanes), _mm_setzero_si128());
+    } else {
+      const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws));
+      const __m256i larger = _mm256_max_epu16(lanes, _mm256_set1_epi16(static_cast<short>(threshold)));
+      const __m256i is_reached = _mm256_cmpeq_epi16(larger, lanes);
+      bytes = _mm_packs_epi16(_mm256_castsi256_si128(is_reached), _mm256_extracti128_si256(is_reached, 1));
+    }
     return static_cast<uint32_t>(_mm_movemask_epi8(bytes));
   }
 

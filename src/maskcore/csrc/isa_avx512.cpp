@@ -146,11 +146,14 @@ struct Avx512 {
     }
   }
 
-  static constexpr uint32_t kCompared = 32;
-
-  // Bit p: is draw p at or above the threshold?
+  // Bit p: is draw p of `kPieces`, 8 or 16, at or above the threshold?
+  template <uint32_t kPieces>
   static uint64_t reached_bits(const uint16_t* draws, uint16_t threshold) noexcept {
-    return _mm512_cmpge_epu16_mask(_mm512_loadu_si512(draws), _mm512_set1_epi16(static_cast<short>(threshold)));
+    const short limit = static_cast<short>(threshold);
+    if (kPieces == 8)
+      return _mm_cmpge_epu16_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(draws)), _mm_set1_epi16(limit));
+    return _mm256_cmpge_epu16_mask(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(draws)),
+                                   _mm256_set1_epi16(limit));
   }
 
   static uint32_t cut_pieces(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,

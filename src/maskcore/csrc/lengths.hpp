@@ -48,17 +48,20 @@ inline uint32_t draw_piece_length(const LengthLaw& law, uint32_t draw) noexcept 
 class CutWriter {
  public:
   CutWriter(uint64_t* cuts, uint32_t unit) noexcept
-      : cuts_(cuts), unit_(unit), word_(cuts[unit / kWordBits] & ((uint64_t{1} << (unit % kWordBits)) - 1)) {}
+      : cuts_(cuts),
+        place_(cuts + unit / kWordBits),
+        shift_(unit % kWordBits),
+        word_(*place_ & ((uint64_t{1} << shift_) - 1)) {}
 
   // Appends `length` units, at most 64, with the cuts that are set in `bits`.
-  void append(uint64_t bits, uint32_t length) noexcept {
-    const uint32_t shift = unit_ % kWordBits;
-    word_ |= bits << shift;
-    cuts_[unit_ / kWordBits] = word_;
+  void append(uint64_t bits, uint64_t length) noexcept {
+    word_ |= bits << shift_;
+    *place_ = word_;
     // By masks: whether the word is full cannot be predicted, and compilers make a branch of a condition.
-    const uint64_t if_full = uint64_t{0} - ((shift + length) / kWordBits);
-    word_ = (word_ & ~if_full) | (bits >> 1 >> (kWordBits - 1 - shift) & if_full);
-    unit_ += length;
+    const uint64_t is_full = (shift_ + length) / kWordBits;
+    word_ = (word_ & (is_full - 1)) | (bits >> 1 >> (kWordBits - 1 - shift_) & (uint64_t{0} - is_full));
+    place_ += is_full;
+    shift_ = (shift_ + length) % kWordBits;
   }
 
   // Appends one piece of any length.
@@ -70,12 +73,15 @@ class CutWriter {
     }
   }
 
-  uint32_t unit() const noexcept { return unit_; }
-  void finish() noexcept { cuts_[unit_ / kWordBits] = word_; }
+  uint32_t unit() const noexcept {
+    return static_cast<uint32_t>(place_ - cuts_) * kWordBits + static_cast<uint32_t>(shift_);
+  }
+  void finish() noexcept { *place_ = word_; }
 
  private:
-  uint64_t* const cuts_;
-  uint32_t unit_;
+  const uint64_t* const cuts_;
+  uint64_t* place_;
+  uint64_t shift_;
   uint64_t word_;
 };
 

@@ -165,7 +165,7 @@ class RowKernel {
       uint32_t unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(draws + 4 * plan_.order_blocks),
                                       8 * num_blocks, 0, num_units, s.unit_cuts);
       while (unit < num_units) {
-        alignas(64) uint32_t more[kPanelWords];
+        alignas(64) uint32_t more[2 * kPanelWords];  // room for a vector that ends past the panel
         Isa::philox_panel(keys_, {block_counter(kPieceLength, num_blocks), kPanelBlocks, 0, address}, more);
         unit = Isa::cut_pieces(law_, reinterpret_cast<const uint16_t*>(more), 8 * kPanelBlocks, unit, num_units,
                                s.unit_cuts);
