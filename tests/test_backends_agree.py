@@ -151,9 +151,8 @@ def test_every_maskable_dtype(dtype: str, backend: Backend) -> None:
     largest = {"?": 1, "f": 1e-45, "d": -5e-324}.get(dtype)
     if largest is None:
         largest = np.iinfo(dtype).min if dtype in "bhilq" else np.iinfo(dtype).max
-    arrays["maskable"] = np.where(arrays["maskable"] == 1, np.array(largest, dtype), 0).astype(
-        dtype
-    )
+    is_maskable = arrays["maskable"] == 1
+    arrays["maskable"] = np.where(is_maskable, np.array(largest, dtype), np.array(0, dtype))
     compare(arrays, **selected(arrays, "both"), num_tokens_to_mask=11)
 
 

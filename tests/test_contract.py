@@ -20,6 +20,7 @@ from helpers import (
     LENGTHS,
     Backend,
     assert_identical,
+    backends_under_test,
     random_maskable,
     random_segments,
     random_words,
@@ -282,7 +283,9 @@ def test_threads_change_nothing_and_none_outlives_the_call(backend: Backend) -> 
     assert num_system_threads() <= system_threads
 
 
-@pytest.mark.parametrize("name", ["native", "numba"])
+@pytest.mark.parametrize(
+    "name", sorted({backend.name for backend in backends_under_test()} - {"reference"})
+)
 def test_other_python_threads_run_meanwhile(name: str) -> None:
     """The GIL is released: this thread notes times that lie within the call of another.
 
