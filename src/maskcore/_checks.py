@@ -67,7 +67,7 @@ def _array(argument: str, given: Any) -> Array:
 def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str) -> Array:
     """Return `array` as a native-endian, C-contiguous array of shape (L,) or (B, L)."""
     given = _array(argument, array)
-    if given.size == 0 and type(array) is list:
+    if type(array) is list and given.size == 0:
         given = given.astype(np.int64)  # an empty list says nothing of its dtype
     if given.dtype.char not in dtypes:
         raise type_error(argument, described, f"dtype {given.dtype}", "convert it first")
@@ -210,6 +210,9 @@ def budget_scalar_or_rows(
     num_tokens_to_mask: Any, masking_ratio: Any, max_predictions: int | None, shape: tuple[int, ...]
 ) -> tuple[int, Int64Array | None]:
     """Return (budget, None) or (0, budgets); (0, None) where a ratio is given."""
+    is_plain = type(num_tokens_to_mask) is int and masking_ratio is None and max_predictions is None
+    if is_plain and 0 <= num_tokens_to_mask <= MAX_ROW_LENGTH:
+        return num_tokens_to_mask, None  # the common case, at a fraction of the cost
     if (num_tokens_to_mask is None) == (masking_ratio is None):
         both = "neither" if num_tokens_to_mask is None else "both"
         raise value_error(

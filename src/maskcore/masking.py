@@ -55,7 +55,8 @@ def span_call(
     num_threads: Any,
 ) -> MaskCall:
     """Check and lower everything that decides which positions are masked; `rows` names the argument of `shape`."""
-    cap = _checks.predictions_or_none(max_predictions)
+    # What is not given is not looked at: a single row pays for every call.
+    cap = None if max_predictions is None else _checks.predictions_or_none(max_predictions)
     budget, budgets = _checks.budget_scalar_or_rows(num_tokens_to_mask, masking_ratio, cap, shape)
     words = segments = None
     if word_ids is not None:
@@ -80,9 +81,9 @@ def span_call(
         words,
         segments,
         budgets,
-        _checks.row_ids_or_none(row_ids, shape),
+        None if row_ids is None else _checks.row_ids_or_none(row_ids, shape),
         epochs,
-        _checks.threads(num_threads),
+        1 if num_threads is None else _checks.threads(num_threads),
     )
 
 

@@ -19,7 +19,10 @@ constexpr int64_t kRatioUnit = 1000000000;
 constexpr int64_t kMostGroupRows = 8;
 constexpr int64_t kLongRow = 1024;
 
-inline int64_t group_rows(int64_t row_length) noexcept { return row_length <= kLongRow ? kMostGroupRows : 1; }
+inline int64_t rows_in_group(int64_t row_length, int64_t num_rows) noexcept {
+  const int64_t most = row_length <= kLongRow ? kMostGroupRows : 1;
+  return num_rows < most ? num_rows : most;
+}
 
 inline uint32_t budget_from_ratio(int64_t ratio_e9, int64_t cap, uint32_t num_eligible) noexcept {
   if (num_eligible == 0) return 0;
@@ -54,23 +57,22 @@ inline void write_ones(const uint64_t* bits, uint32_t length, Element one, uint8
 template <class Isa, class Position, uint32_t kWords>
 class Batch {
  public:
-  Batch(const maskcore_call& call, uint8_t* memory) noexcept
+  Batch(const maskcore_call& call, int64_t group_rows, uint8_t* memory) noexcept
       : call_(call),
+        group_rows_(group_rows),
         length_(static_cast<uint32_t>(call.row_length)),
         keys_(call.seed),
         law_(call.length_thresholds, call.num_length_thresholds),
         plan_(law_, length_, typical_budget(call)),
         kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr) {
     uint8_t* place = memory;
-    for (int64_t member = 0; member < group_rows(call.row_length);
-         ++member, place += Scratch<Position>::num_bytes(length_))
+    for (int64_t member = 0; member < group_rows_; ++member, place += Scratch<Position>::num_bytes(length_))
       scratches_[member] = Scratch<Position>(place, length_);
   }
 
   void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
-    const int64_t most = group_rows(call_.row_length);
-    for (int64_t row = first_row; row < stop_row; row += most)
-      mask_group(row, stop_row - row < most ? stop_row - row : most);
+    for (int64_t row = first_row; row < stop_row; row += group_rows_)
+      mask_group(row, stop_row - row < group_rows_ ? stop_row - row : group_rows_);
   }
 
  private:
@@ -358,6 +360,7 @@ class Batch {
   }
 
   const maskcore_call& call_;
+  const int64_t group_rows_;
   const uint32_t length_;
   const KeySchedule keys_;
   const LengthLaw law_;
@@ -369,10 +372,11 @@ class Batch {
 template <class Isa, class Position, uint32_t kWords>
 int32_t mask_rows_as(const maskcore_call& call, int64_t first_row, int64_t stop_row) noexcept {
   const uint64_t num_bytes = Scratch<Position>::num_bytes(static_cast<uint32_t>(call.row_length));
-  void* const memory = malloc(static_cast<uint64_t>(group_rows(call.row_length)) * num_bytes + kWordBits);
+  const int64_t group_rows = rows_in_group(call.row_length, stop_row - first_row);
+  void* const memory = malloc(static_cast<uint64_t>(group_rows) * num_bytes + kWordBits);
   if (memory == nullptr) return MASKCORE_OUT_OF_MEMORY;
   const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + kWordBits - 1) / kWordBits * kWordBits;
-  Batch<Isa, Position, kWords>(call, reinterpret_cast<uint8_t*>(aligned)).mask_rows(first_row, stop_row);
+  Batch<Isa, Position, kWords>(call, group_rows, reinterpret_cast<uint8_t*>(aligned)).mask_rows(first_row, stop_row);
   free(memory);
   return MASKCORE_OK;
 }
