@@ -24,7 +24,7 @@ stamps := $(VENV)/stamps
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 # cmake, ninja and cython are those of the environment: Debian 12's cmake is older than CMakePresets.json.
 with_tools := PATH="$(abspath $(bin)):$$PATH"
-cxx_files = $(shell find src tests -name '*.[ch]pp' -o -name '*.h')
+cxx_files = $(shell find src tests bench -name '*.[ch]pp' -o -name '*.h')
 native_sources := pyproject.toml CMakeLists.txt $(wildcard src/maskcore/_core.* src/*/csrc/*)
 
 ifeq ($(MASKCORE_PURE),)
