@@ -36,6 +36,7 @@ class TokenParams:
     random_ids: Int32Array  # the allowed table; may be empty if nothing is replaced at random
     special_ranges: Int64Array  # shape (k, 2), inclusive ranges of ids that are never masked
     ignore_index: int
+    largest_id: int  # of mask_id and random_ids: what the dtype of the ids must hold
 
 
 @dataclass

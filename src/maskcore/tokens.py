@@ -69,7 +69,8 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
 
     Returns
     -------
-    int32 array, ascending
+    int32 array, ascending, read-only
+        What cannot change is checked once, and not again at each call of `mask_tokens`.
 
     Raises
     ------
@@ -88,7 +89,9 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
         raise value_error(
             "special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from"
         )
-    return ids.astype(np.int32)
+    table = ids.astype(np.int32)
+    table.flags.writeable = False
+    return table
 
 
 def _ids_from_ranges(ranges: Sequence[Any]) -> Int64Array:
@@ -182,26 +185,48 @@ def _token_params(
                 int(table[np.argmax(is_special)]),
                 "pass maskcore.allowed_ids(vocab_size, special_ids)",
             )
-    return TokenParams((first, second), mask_id, table, special, ignore_index)
+    largest_id = max(mask_id, int(table.max(initial=0)))
+    return TokenParams((first, second), mask_id, table, special, ignore_index, largest_id)
 
 
-_cached_token_params = lru_cache(maxsize=64)(_token_params)
+class _FrozenTable:
+    """A read-only array as a key: equal only to itself, and kept alive by what remembers it."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _FrozenTable) and self.array is other.array
 
 
 def _hashable(value: Any) -> Any:
-    """Return `value`, or a tuple for a list, so that its lowering can be remembered."""
+    """Return what stands for `value` as a key, so that its lowering can be remembered."""
     if isinstance(value, (list, tuple)):
         return tuple(map(_hashable, value))
+    if isinstance(value, np.ndarray) and not value.flags.writeable and value.flags.owndata:
+        return _FrozenTable(value)
     if isinstance(value, (bool, float)):
         raise TypeError  # 1.0 and True would find what is remembered for 1, instead of an error
     return value
 
 
+@lru_cache(maxsize=64)
+def _cached_token_params(
+    replacement: tuple[Any, ...], mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int
+) -> TokenParams:
+    table = random_ids.array if isinstance(random_ids, _FrozenTable) else random_ids
+    special = special_ids.array if isinstance(special_ids, _FrozenTable) else special_ids
+    return _token_params(replacement, mask_id, table, special, ignore_index)
+
+
 def _lower(
     replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int
 ) -> TokenParams:
-    if isinstance(random_ids, np.ndarray) or isinstance(special_ids, np.ndarray):
-        return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
     try:
         shares, table, special = tuple(replacement), _hashable(random_ids), _hashable(special_ids)
         return _cached_token_params(shares, mask_id, table, special, ignore_index)
@@ -211,12 +236,11 @@ def _lower(
 
 def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
     info = np.iinfo(dtype)
-    largest = max(params.mask_id, int(params.random_ids.max(initial=0)))
-    if not info.min <= params.mask_id or largest > info.max:
+    if params.largest_id > info.max:
         raise value_error(
             "mask_id and random_ids",
             f"ids that fit the {dtype} of input_ids",
-            largest,
+            params.largest_id,
             "use a wider dtype for input_ids",
         )
 
