@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input gives one clear error, the same on every backend: argument, constraint, value received, way out.
 
-Owns the texts, word for word. Input that looks odd but is right is tested in test_contract_arrays.py.
+Owns the texts, word for word, in tables that make the file long. Input that looks odd but is right is tested in test_contract_arrays.py.
 """
 
 from __future__ import annotations
