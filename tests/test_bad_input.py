@@ -63,6 +63,7 @@ EPOCH_REMEDY = "pass the number of the pass over the data"
 ROW_ID_REMEDY = "pass the ids stored with the rows"
 OUT_REMEDY = "leave it out for a new one"
 TABLE_KIND = "random_ids must be a table of ids, or (start, stop) ranges, got"
+SPECIAL_REMEDY = "pass ids such as [0, 101, 102]"
 TABLE_REMEDY = "pass for example maskcore.allowed_ids(vocab_size, special_ids)"
 SHARES_REMEDY = "as (0.8, 0.1, 0.1)"
 NO_SHARE = (
@@ -210,6 +211,7 @@ LAWS = [
             ("two weights", V, "max_n = 3 numbers, got 2 numbers; give one weight for each length 1 .. max_n", [1, 2]),
             ("no weights", V, "max_n = 3 numbers, got 0 numbers; give one weight for each length 1 .. max_n", []),
             ("negative", V, "weights >= 0, got -2; use 0 for what must not occur", [1, -2, 1]),
+            ("weights as text", T, "numbers, got '1'; pass numbers such as 0.5", "123"),
             ("NaN weight", V, "finite numbers, got nan; leave NaN and infinity out", [1, NAN, 1]),
             ("infinite weight", V, "finite numbers, got inf; leave NaN and infinity out", [1, INF, 1]),
             ("all zero", V, "weights with a positive sum, got [0, 0, 0]; give one a positive weight", [0, 0, 0]),
@@ -339,6 +341,13 @@ TOKENS = [
     tokens("empty table", V, NEEDS_TABLE, replacement=(0.8, 0.1, 0.1), random_ids=[]),
     tokens("table -1", V, "random_ids must be in [0, 2**31), got -1; pass ids of the vocabulary", random_ids=[3, -1]),
     tokens("table 2**31", V, "random_ids must be in [0, 2**31), got 2147483648; pass ids of the vocabulary", random_ids=[3, 2**31]),
+    tokens(
+        "a range that no memory holds", V, "random_ids must be in [0, 2**31), got 999999999999999999; pass ids of the vocabulary",
+        random_ids=range(10**18),
+    ),
+    tokens("special iterator", T, f"special_ids must be a sequence of ids, got an iterator; {SPECIAL_REMEDY}", special_ids=iter([1])),
+    tokens("special 2**63", V, f"special_ids must be in [-2**63, 2**63), got {2**63}; pass ids of the vocabulary", special_ids=[2**63]),
+    tokens("shares as text", T, "replacement must be numbers, got '1'; pass numbers such as 0.5", replacement="100"),
     *(
         tokens(f"table {shown}", T, f"{TABLE_KIND} {shown}; {TABLE_REMEDY}", random_ids=table)
         for table, shown in [([1.5], "[1.5]"), ("abc", "'abc'"), (5, "5"), ([("a", "b")], "[('a', 'b')]")]

@@ -6,6 +6,7 @@ Owns replacement, checked against the choice of `mask_indices`; its chances are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,26 @@ def test_special_ids_are_a_set(special_ids: Any, backend: Backend) -> None:
         ids, None, 8, mask_id=0, special_ids=special_ids, replacement=(1, 0, 0), seed=1
     )
     assert_identical(tokens.input_ids, np.array([0, 2, 3, 4, 0, 0, 9, 0]))
+
+
+class ChangingIds:
+    """Ids that hash and compare by identity, as tensors do."""
+
+    def __init__(self, *ids: int) -> None:
+        self.ids = ids
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids)
+
+
+def test_special_ids_that_have_changed(backend: Backend) -> None:
+    """What the first call made of an object was used after the object had changed."""
+    special = ChangingIds(2)
+    keywords: dict[str, Any] = {"mask_id": 0, "special_ids": special, "replacement": (1, 0, 0)}
+    ids = np.array([1, 2, 3], np.int32)
+    assert maskcore.mask_tokens(ids, None, 3, **keywords).input_ids.tolist() == [0, 2, 0]
+    special.ids = (3,)
+    assert maskcore.mask_tokens(ids, None, 3, **keywords).input_ids.tolist() == [0, 0, 3]
 
 
 # The table.

@@ -31,6 +31,8 @@ def _fraction(argument: str, weight: object) -> Fraction:
     if isinstance(weight, Rational):
         return Fraction(weight)
     try:
+        if isinstance(weight, (str, bytes)):
+            raise TypeError  # float() would read a number from it
         value = float(weight)  # type: ignore[arg-type]  # what cannot be a float raises here
     except (TypeError, ValueError):
         raise type_error(argument, "numbers", repr(weight), "pass numbers such as 0.5") from None

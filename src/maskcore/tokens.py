@@ -6,7 +6,7 @@ Owns what is written at masked positions: the table of random ids, special ids, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -97,9 +97,19 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
 def _ids_from_ranges(ranges: Sequence[Any]) -> Int64Array:
     pieces = []
     for piece in ranges:
+        if not isinstance(piece, range) and len(piece) != 2:
+            raise TypeError  # range(*piece) would take 1 or 3 numbers, too
         given = piece if isinstance(piece, range) else range(*piece)
+        if given:  # before it takes any memory
+            _check_table_bounds(min(given[0], given[-1]), max(given[0], given[-1]))
         pieces.append(np.arange(given.start, given.stop, given.step, dtype=np.int64))
     return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+
+def _check_table_bounds(smallest: int, largest: int) -> None:
+    if smallest < 0 or largest > _INT32.max:
+        bad = smallest if smallest < 0 else largest
+        raise value_error("random_ids", "in [0, 2**31)", bad, "pass ids of the vocabulary")
 
 
 def _random_table(random_ids: Any) -> Int32Array:
@@ -109,7 +119,7 @@ def _random_table(random_ids: Any) -> Int32Array:
     if isinstance(random_ids, range):
         random_ids = [random_ids]
     is_ranges = isinstance(random_ids, (list, tuple)) and any(
-        np.ndim(r) or isinstance(r, range) for r in random_ids
+        isinstance(r, range) or np.ndim(r) for r in random_ids
     )
     try:
         table = _ids_from_ranges(random_ids) if is_ranges else np.asarray(random_ids)
@@ -122,9 +132,8 @@ def _random_table(random_ids: Any) -> Int32Array:
             repr(random_ids)[:80],
             "pass for example maskcore.allowed_ids(vocab_size, special_ids)",
         )
-    if table.size and (int(table.min()) < 0 or int(table.max()) > _INT32.max):
-        bad = int(table.min()) if int(table.min()) < 0 else int(table.max())
-        raise value_error("random_ids", "in [0, 2**31)", bad, "pass ids of the vocabulary")
+    if table.size:
+        _check_table_bounds(int(table.min()), int(table.max()))
     return np.ascontiguousarray(table, dtype=np.int32)
 
 
@@ -136,11 +145,19 @@ def _special_table(special_ids: Any) -> Int64Array:
         raise type_error(
             "special_ids", "integers", f"dtype {ids.dtype}", "pass ids such as [0, 101, 102]"
         )
+    if ids.dtype == np.uint64 and ids.size and int(ids.max()) >= 2**63:
+        raise value_error(
+            "special_ids", "in [-2**63, 2**63)", int(ids.max()), "pass ids of the vocabulary"
+        )
     return ids.reshape(-1).astype(np.int64)
 
 
 def _special_ranges(special_ids: Any) -> Int64Array:
     """Return the special ids as sorted, disjoint, inclusive ranges, shape (k, 2)."""
+    if isinstance(special_ids, Iterator):  # the next call would find it used up, and mask padding
+        raise type_error(
+            "special_ids", "a sequence of ids", "an iterator", "pass ids such as [0, 101, 102]"
+        )
     ids = np.unique(_special_table([] if special_ids is None else special_ids))
     first = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 2) != 1)
     last = np.append(first[1:], ids.size)[: first.size] - 1
@@ -210,9 +227,11 @@ def _hashable(value: Any) -> Any:
         return tuple(map(_hashable, value))
     if isinstance(value, np.ndarray) and not value.flags.writeable and value.flags.owndata:
         return _FrozenTable(value)
-    if isinstance(value, (bool, float)):
-        raise TypeError  # 1.0 and True would find what is remembered for 1, instead of an error
-    return value
+    if value is None or type(value) in (int, range):
+        return value
+    # True and 1.0 equal 1, whose lowering they would find instead of an error; a tensor is equal to
+    # itself after a change, too.
+    raise TypeError
 
 
 @lru_cache(maxsize=64)
