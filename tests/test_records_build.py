@@ -379,6 +379,13 @@ def test_a_mask_configuration_survives_json(weights):
     )
 
 
+def test_a_mask_configuration_of_numpy_integers_survives_json():
+    """They stayed what they were, and the manifest failed at the end of the build."""
+    config = MaskConfig(seed=np.uint64(7), max_n=np.int8(2), max_predictions=np.int64(20))
+    again = MaskConfig.from_json(json.loads(json.dumps(config.to_json())))
+    assert again == config == MaskConfig(seed=7, max_n=2, max_predictions=20)
+
+
 def test_importing_maskcore_loads_no_extra():
     code = (
         "import sys, maskcore, maskcore.records, maskcore.config\n"

@@ -13,7 +13,7 @@ from numbers import Rational
 from typing import Any
 
 from maskcore import _checks
-from maskcore._params import MAX_NGRAM, lower_ratio, lower_span_params
+from maskcore._params import MAX_NGRAM, lower_ratio, lower_span_params, weights_tuple
 from maskcore.errors import value_error
 
 __all__ = ["MASK_UNITS", "MaskConfig"]
@@ -70,19 +70,26 @@ class MaskConfig:
     max_predictions: int | None = None
 
     def __post_init__(self) -> None:
-        _checks.integer(_SEED, self.seed)
-        _checks.integer(_MAX_N, self.max_n)
+        seed = int(_checks.integer(_SEED, self.seed))
+        max_n = int(_checks.integer(_MAX_N, self.max_n))
         if self.mask_unit not in MASK_UNITS:
             raise value_error("mask_unit", "word or token", repr(self.mask_unit), "spell it so")
-        _checks.predictions_or_none(self.max_predictions)
+        cap = _checks.predictions_or_none(self.max_predictions)
         lower_ratio(self.masking_ratio)
         weights = self.ngram_weights
         if weights is None:
-            weights = tuple(Fraction(1, n) for n in range(1, self.max_n + 1))
-        lower_span_params(self.max_n, tuple(weights), None, None)
+            weights = tuple(Fraction(1, n) for n in range(1, max_n + 1))
+        lower_span_params(max_n, weights_tuple(weights), None, None)
         exact = (Fraction(w) if isinstance(w, Rational) else Fraction(float(w)) for w in weights)
-        object.__setattr__(self, "ngram_weights", tuple(exact))  # the dataclass is frozen
-        object.__setattr__(self, "masking_ratio", float(self.masking_ratio))
+        lowered = {
+            "seed": seed,  # NumPy's integers are no JSON
+            "max_n": max_n,
+            "ngram_weights": tuple(exact),
+            "masking_ratio": float(self.masking_ratio),
+            "max_predictions": None if cap is None else int(cap),
+        }
+        for name, value in lowered.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments for `maskcore.mask_indices` and its like."""
