@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """TFRecord files: framing, checksums, writing, and reading that checks every byte.
 
-    +----------------+----------------------+---------------+--------------------+ | length, uint64
-    | masked CRC of length | message bytes | masked CRC of them |      all numbers little-endian
     +----------------+----------------------+---------------+--------------------+
-          8 bytes            4 bytes             length             4 bytes
+    | length, uint64 | masked CRC of length | message bytes | masked CRC of them |
+    +----------------+----------------------+---------------+--------------------+
+        8 bytes              4 bytes            length            4 bytes            little-endian
 
     masked CRC = rotate_right(crc32c(bytes), 15) + 0xA282EAD8 mod 2**32
     (tensorflow/core/lib/io/record_writer.h, tensorflow/core/lib/hash/crc32c.h)
