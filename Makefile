@@ -111,6 +111,7 @@ $(stamps)/modules: always | $(stamps)/venv
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $(stamps)/maskcore: $(stamps)/venv $(stamps)/modules $(native_sources)
+	@echo "Compiling maskcore and installing it with Numba, TensorFlow and what the record builder needs: a few minutes, once."
 	$(pip_install) --editable '.[numba,build,tensorflow]'
 	touch $@
 
