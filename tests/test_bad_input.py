@@ -52,6 +52,7 @@ T, V = TypeError, ValueError
 MASKABLE = "maskable_positions must be"
 KINDS = f"{MASKABLE} bool, integer, float32 or float64, got dtype"
 SHAPE = "of shape (L,) or (B, L), got shape"
+RAGGED = "rectangular, got rows of different lengths; pad the rows to one length"
 ROWS_REMEDY = "pass one row, or a batch of rows"
 BUDGET_REMEDY = "pass 0 to mask nothing; more than maskable masks all"
 BUDGET = "num_tokens_to_mask must be"
@@ -80,7 +81,7 @@ ROWS = [
     positions(
         "ragged",
         V,
-        f"{MASKABLE} rectangular, got rows of different lengths; pad the rows to one length",
+        f"{MASKABLE} {RAGGED}",
         [[1], [1, 1]],
         1,
     ),
@@ -264,7 +265,7 @@ RANDOMNESS = [
     ),
     *(
         positions(f"seed {value!r}", T, f"seed must be an integer, got {value!r}; pass None for fresh entropy", seed=value)
-        for value in (1.5, "1")
+        for value in (1.5, "1", True)
     ),
     *(
         positions(f"epoch {value}", V, f"epoch must be in [0, 2**31), got {value}; {EPOCH_REMEDY}", epoch=value)
@@ -279,6 +280,12 @@ RANDOMNESS = [
         "row id 2**63", V, f"row_ids must be in [0, 2**63), got 9223372036854775808 in row 1; {ROW_ID_REMEDY}",
         row_ids=np.array([0, 2**63], np.uint64),
     ),
+    positions(
+        "row ids that fit no dtype", V, f"row_ids must be in [0, 2**63), got {2**64} in row 0; {ROW_ID_REMEDY}", row_ids=[2**64, 0]
+    ),
+    positions("row ids of two dtypes", V, f"row_ids must be in [0, 2**63), got -1 in row 1; {ROW_ID_REMEDY}", row_ids=[2**63, -1]),
+    positions("ragged row ids", V, f"row_ids must be {RAGGED}", row_ids=[[0], [1, 2]]),
+    positions("ragged epochs", V, f"epoch must be {RAGGED}", epoch=[[0], [1, 2]]),
     positions("one row id", V, f"row_ids must be {EACH_ROW} (1,); {ROW_ID_REMEDY}", row_ids=[0]),
     positions("row id 3", V, f"row_ids must be {EACH_ROW} (); {ROW_ID_REMEDY}", row_ids=3),
     positions("float row ids", T, f"row_ids must be integers, got dtype float64; {ROW_ID_REMEDY}", row_ids=[0.0, 1.0]),
@@ -296,11 +303,15 @@ OUTS = [
     positions("dtype", V, f"{OUT} int8 (2, 4); {OUT_REMEDY}", out=np.ones((2, 4), np.int8)),
     positions("shape", V, f"{OUT} uint8 (4, 2); {OUT_REMEDY}", out=np.ones((4, 2), np.uint8)),
     positions(
-        "strided", V, f"out must be writeable and C-contiguous, got an array that is not; {OUT_REMEDY}",
+        "strided", V, f"out must be writeable, aligned and C-contiguous, got an array that is not; {OUT_REMEDY}",
         out=np.ones((2, 8), np.uint8)[:, ::2],
     ),
     positions(
-        "read-only", V, f"out must be writeable and C-contiguous, got an array that is not; {OUT_REMEDY}",
+        "unaligned", V, f"out must be writeable, aligned and C-contiguous, got an array that is not; {OUT_REMEDY}",
+        np.ones((2, 4), np.int32), 1, out=np.zeros(33, np.uint8)[1:].view(np.int32).reshape(2, 4),
+    ),
+    positions(
+        "read-only", V, f"out must be writeable, aligned and C-contiguous, got an array that is not; {OUT_REMEDY}",
         out=np.frombuffer(bytes(8), np.uint8).reshape(2, 4),
     ),
     tokens("out of other ids", V, f"out must be a numpy array, int32 (2, 4), got int64 (2, 4); {OUT_REMEDY}", out=filled(1)),
@@ -422,8 +433,8 @@ def test_out_is_untouched_by_an_error(forced_backend: str) -> None:
 def test_more_than_maskable_is_no_error(forced_backend: str) -> None:
     for budget in (5, 2**31, 2**63, 2**70, np.uint64(2**64 - 1)):
         assert maskcore.mask_positions(OPEN, budget, seed=1).tolist() == [[1] * 4] * 2
-    budgets = np.array([0, 2**64 - 1], np.uint64)
-    assert maskcore.mask_positions(OPEN, budgets, seed=1).tolist() == [[0] * 4, [1] * 4]
+    for budgets in (np.array([0, 2**64 - 1], np.uint64), [0, 2**63], [0, 2**70]):
+        assert maskcore.mask_positions(OPEN, budgets, seed=1).tolist() == [[0] * 4, [1] * 4]
 
 
 def test_a_wrong_keyword_or_too_many_arguments(forced_backend: str) -> None:

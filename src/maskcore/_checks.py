@@ -64,8 +64,16 @@ def _array(argument: str, given: Any) -> Array:
         ) from None
 
 
+def plain_array(array: Array, dtype: Any = None) -> Array:
+    """Return `array` C-contiguous and aligned, as the C ABI takes it."""
+    flags = array.flags
+    if dtype is None and flags.c_contiguous and flags.aligned:
+        return array
+    return np.require(array, dtype, ("C", "A"))
+
+
 def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str) -> Array:
-    """Return `array` as a native-endian, C-contiguous array of shape (L,) or (B, L)."""
+    """Return `array` as a native-endian, plain array of shape (L,) or (B, L)."""
     given = _array(argument, array)
     if type(array) is list and given.size == 0:
         given = given.astype(np.int64)  # an empty list says nothing of its dtype
@@ -84,7 +92,7 @@ def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str
         )
     if not given.dtype.isnative:
         given = given.astype(given.dtype.newbyteorder("="))
-    return given if given.flags.c_contiguous else np.ascontiguousarray(given)
+    return plain_array(given)
 
 
 def maskable_array(maskable_positions: Any) -> Array:
@@ -137,12 +145,12 @@ def token_ids_array(
             raise value_error(
                 argument, "in [-2**31, 2**31)", worst, "number them from 0 in each row"
             )
-    return np.ascontiguousarray(given, dtype=np.int32)
+    return plain_array(given, np.int32)
 
 
 def is_scalar(value: Any) -> bool:
     """Tell a number from one number for each row."""
-    return type(value) is int or np.ndim(value) == 0
+    return type(value) is int or (not isinstance(value, (list, tuple)) and np.ndim(value) == 0)
 
 
 def as_batch(array: Array) -> Array:
@@ -155,6 +163,8 @@ def integer(limits: IntegerRange, value: Any) -> int:
     if type(value) is int and limits.low <= value < limits.stop:
         return value
     try:
+        if isinstance(value, bool):
+            raise TypeError  # as NumPy's are refused
         number = operator.index(value)
     except TypeError:
         raise type_error(limits.argument, "an integer", repr(value), limits.remedy) from None
@@ -166,7 +176,10 @@ def integer(limits: IntegerRange, value: Any) -> int:
 def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -> Int64Array:
     """Return `values` as int64, one within `limits` for each row."""
     given = _array(limits.argument, values)
-    if given.dtype.kind not in "iu" and given.size:
+    if isinstance(values, (list, tuple)) and all(type(number) is int for number in values):
+        # NumPy makes floats or objects of ints that fit none of its integers.
+        given = given if given.dtype.kind in "iu" else np.array(values, dtype=object)
+    elif given.dtype.kind not in "iu" and given.size:
         raise type_error(limits.argument, "integers", f"dtype {given.dtype}", limits.remedy)
     if given.shape != shape[:-1]:
         raise value_error(
@@ -184,9 +197,9 @@ def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -
             raise value_error(
                 limits.argument, limits.bounds, f"{given[row]} in row {row}", limits.remedy
             )
-    if given.dtype == np.uint64:  # where there is no upper bound
-        given = np.minimum(given, np.uint64(2**63 - 1))
-    return np.ascontiguousarray(given, dtype=np.int64)
+        if largest >= 2**63:  # where there is no upper bound
+            given = np.minimum(given, given.dtype.type(2**63 - 1))
+    return plain_array(given, np.int64)
 
 
 def seed_or_entropy(seed: Any) -> int:
@@ -258,10 +271,10 @@ def out_array(out: Any, argument: str, like: Array, dtype: np.dtype[Any]) -> Arr
         raise value_error(
             argument, f"a numpy array, {dtype} {like.shape}", got, "leave it out for a new one"
         )
-    if not (out.flags.writeable and out.flags.c_contiguous and out.dtype.isnative):
+    if not (out.flags.carray and out.dtype.isnative):
         raise value_error(
             argument,
-            "writeable and C-contiguous",
+            "writeable, aligned and C-contiguous",
             "an array that is not",
             "leave it out for a new one",
         )

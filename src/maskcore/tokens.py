@@ -134,7 +134,7 @@ def _random_table(random_ids: Any) -> Int32Array:
         )
     if table.size:
         _check_table_bounds(int(table.min()), int(table.max()))
-    return np.ascontiguousarray(table, dtype=np.int32)
+    return _checks.plain_array(table, np.int32)
 
 
 def _special_table(special_ids: Any) -> Int64Array:
