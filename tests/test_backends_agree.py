@@ -45,6 +45,7 @@ LAWS: dict[str, dict[str, Any]] = {
     "n = 1": {"max_n": 1},
     "n = 2": {"max_n": 2},
     "only 3": {"max_n": 3, "ngram_weights": (0, 0, 1)},
+    "4 to 8": {"max_n": 8, "ngram_weights": (0, 0, 0, 1, 1, 1, 1, 1)},
     "n = 10": {"max_n": 10},
     "n = 255": {"max_n": 255},
     "longest only": {"max_n": 255, "ngram_weights": (0,) * 254 + (1,)},
@@ -220,6 +221,20 @@ def test_a_long_row(backend: Backend) -> None:
     expected = long_row()
     spans = maskcore.mask_spans(expected["arrays"]["maskable"], **expected["keywords"])
     assert_identical(spans, expected["spans"])
+
+
+def test_words_longer_than_a_machine_word(backend: Backend) -> None:
+    """Some may not be masked, at one of their ends or everywhere; others are masked in one piece."""
+    arrays = batch(seed=9, num_rows=8, length=700)
+    rng = np.random.default_rng(9)
+    starts = np.sort(rng.integers(1, 700, (8, 6)), axis=1)
+    arrays["word_ids"] = (np.arange(700) >= starts[:, :, None]).sum(axis=1).astype(np.int32)
+    arrays["maskable"] = np.ones((8, 700), np.uint8)
+    for row in range(0, 8, 2):
+        arrays["maskable"][row, starts[row, 1:4]] = 0
+        arrays["maskable"][row, starts[row, 4] :] = 0
+    compare(arrays, **selected(arrays, "words"), num_tokens_to_mask=400)
+    compare(arrays, **selected(arrays, "words"), num_tokens_to_mask=700)
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 3, 64])

@@ -69,12 +69,14 @@ inline void clear_all(uint64_t* bits, uint32_t words) noexcept {
 
 // Sets bits [start, start + length), length >= 1; may write zeros' worth of one word past the end.
 inline void set_range(uint64_t* bits, uint32_t start, uint32_t length) noexcept {
-  uint32_t word = start / kWordBits;
   const uint32_t shift = start % kWordBits;
-  const uint64_t ones = length >= kWordBits ? ~uint64_t{0} : (uint64_t{1} << length) - 1;
-  bits[word] |= ones << shift;
-  bits[word + 1] |= ones >> 1 >> (kWordBits - 1 - shift);
-  if (__builtin_expect(length > kWordBits, 0)) set_range(bits, start + kWordBits, length - kWordBits);
+  uint32_t word = start / kWordBits;
+  for (;; ++word, length -= kWordBits) {
+    const uint64_t ones = length >= kWordBits ? ~uint64_t{0} : (uint64_t{1} << length) - 1;
+    bits[word] |= ones << shift;
+    bits[word + 1] |= ones >> 1 >> (kWordBits - 1 - shift);
+    if (__builtin_expect(length <= kWordBits, 1)) return;
+  }
 }
 
 inline void clear_range(uint64_t* bits, uint32_t start, uint32_t stop) noexcept {

@@ -21,7 +21,7 @@ struct Scratch {
   uint64_t* unit_starts;  // all ones without words
   uint64_t* segment_starts;
   uint64_t* unit_cuts;    // cuts by number of unit
-  uint64_t* token_cuts;   // the same by token; the same memory without words
+  uint64_t* token_cuts;   // the same by token; not used without words
   uint64_t* span_starts;  // where candidates begin
   uint64_t* span_stops;   // where the one before ends: a start, or not eligible
   uint64_t* chosen;       // where the parts begin that are masked whole
@@ -31,8 +31,9 @@ struct Scratch {
   uint32_t* others;      // kPanelWords steps of the shuffle
   uint8_t* flags;        // one byte a token
 
-  // A panel may overshoot the last unit by 128 pieces of 5 units (cut_pieces_in_unary): ten words.
-  static constexpr uint32_t kSpareWords = 12;
+  // A panel may overshoot the last unit by 128 pieces of 8 units (cut_pieces_in_unary): sixteen words, and the one in
+  // which they end.
+  static constexpr uint32_t kSpareWords = 17;
 
   static constexpr int kNumRows = 9;
 
@@ -112,18 +113,18 @@ class RowKernel {
 
   // Drops words that hold a token that may not be masked, or a segment boundary: section 4.2.
   void drop_broken_words(const Scratch<Position>& s) const noexcept {
+    uint32_t dropped_stop = 0;  // where the last word that was dropped ends
     for (uint32_t word = 0; word < row_words(); ++word) {
       const uint64_t inner = ~s.unit_starts[word];  // tokens that continue a unit; also past the end
       const uint64_t continued = inner >> 1 | ~s.unit_starts[word + 1] << (kWordBits - 1);
       const uint64_t boundary = has_segments_ ? s.segment_starts[word] & inner : 0;
-      uint64_t broken = (~s.eligible[word] & (inner | continued)) | boundary;
-      while (broken != 0) {
-        const uint32_t token = word * kWordBits + lowest_one(broken);
-        const uint32_t start = previous_one(s.unit_starts, token);
-        const uint32_t stop = next_one(s.unit_starts, token + 1);
-        clear_range(s.eligible, start, stop);
-        const uint32_t through = stop - word * kWordBits;
-        broken = through >= kWordBits ? 0 : broken >> through << through;
+      const uint64_t broken = (~s.eligible[word] & (inner | continued)) | boundary;
+      uint64_t left = bits_from(broken, word, dropped_stop);
+      while (left != 0) {
+        const uint32_t token = word * kWordBits + lowest_one(left);
+        dropped_stop = next_one(s.unit_starts, token + 1);
+        clear_range(s.eligible, previous_one(s.unit_starts, token), dropped_stop);
+        left = bits_from(left, word, dropped_stop);
       }
     }
   }
@@ -154,6 +155,13 @@ class RowKernel {
 
  private:
   uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words_; }
+
+  // The bits of word number `word` that stand for token `first` or later ones.
+  static uint64_t bits_from(uint64_t bits, uint32_t word, uint32_t first) noexcept {
+    if (first <= word * kWordBits) return bits;
+    const uint32_t passed = first - word * kWordBits;
+    return passed >= kWordBits ? 0 : bits >> passed << passed;
+  }
 
   void cut_pieces(const Scratch<Position>& s, const RowAddress& address, const uint32_t* draws) const noexcept {
     const uint32_t num_units = count_needed_units(s);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows shared among threads. The only file of the kernel that needs the C++ runtime, so that the TensorFlow op can
 // leave it out.
+#include <exception>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -26,8 +26,8 @@ int32_t mask_in_shares(const maskcore_call& call, int32_t num_shares) {
   int32_t share = 1;
   try {
     for (; share < num_shares; ++share) threads.emplace_back(mask_share, share);
-  } catch (const std::system_error&) {
-    // The system has no more threads to give: this one does the rest. The bits do not depend on it.
+  } catch (const std::exception&) {
+    // No more threads, or no memory for one: this one does the rest. The bits do not depend on it.
     for (int32_t left = share; left < num_shares; ++left) mask_share(left);
   }
   mask_share(0);
