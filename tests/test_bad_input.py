@@ -260,11 +260,11 @@ UNITS = [
 
 RANDOMNESS = [
     *(
-        positions(f"seed {value}", V, f"seed must be in [0, 2**63), got {value}; pass None for fresh entropy", seed=value)
+        positions(f"seed {value}", V, f"seed must be in [0, 2**63), got {value}; pass a number, the same for all epochs", seed=value)
         for value in (-1, 2**63)
     ),
     *(
-        positions(f"seed {value!r}", T, f"seed must be an integer, got {value!r}; pass None for fresh entropy", seed=value)
+        positions(f"seed {value!r}", T, f"seed must be an integer, got {value!r}; pass a number, the same for all epochs", seed=value)
         for value in (1.5, "1", True)
     ),
     *(

@@ -191,7 +191,19 @@ def test_simd_levels_can_be_forced() -> None:
     for level in levels:
         assert output(run_python(code, MASKCORE_SIMD=level)).split() == [level, *levels]
     assert last_line(run_python(code, MASKCORE_SIMD="avx1024")).startswith(
-        "ImportError: MASKCORE_SIMD names no level that can run here; choose one of "
+        "maskcore.errors.BackendUnavailableError: MASKCORE_SIMD names no level that can run here; choose one of "
+    )
+    assert last_line(run_python(MASK, MASKCORE_SIMD="avx1024")).startswith(
+        "maskcore.errors.BackendUnavailableError: MASKCORE_SIMD names no level that can run here"
+    )
+    listed = output(
+        run_python(
+            "import maskcore\nprint(maskcore.available_backends()[0])", MASKCORE_SIMD="avx1024"
+        )
+    )
+    assert (
+        "is_available=False, reason='BackendUnavailableError: MASKCORE_SIMD names no level"
+        in listed
     )
     from maskcore import _native
 

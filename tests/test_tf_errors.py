@@ -128,7 +128,7 @@ def test_static_shapes_are_checked_while_the_graph_is_made() -> None:
             ({"num_tokens_to_mask": numbers}, f"num_tokens_to_mask must be {ONE_EACH}, {GOT} (2, 2); {BUDGET_REMEDY}"),
             ({"epoch": numbers}, f"epoch must be {ONE_EACH}, {GOT} (2, 2); pass the number of the pass over the data"),
             ({"row_ids": numbers}, f"row_ids must be {ONE_EACH}, {GOT} (2, 2); pass the ids stored with the rows"),
-            ({"seed": numbers}, "seed must be a scalar, got shape (2, 2); pass None for fresh entropy"),
+            ({"seed": numbers}, "seed must be a scalar, got shape (2, 2); pass a number, the same for all epochs"),
             ({"maskable_positions": cube}, f"{ROWS_MUST_BE} of shape (L,) or (B, L), {GOT} (None, 2, 3); pass one row, or a batch of rows"),
             ({"maskable_positions": endless}, f"{ROWS_MUST_BE} rows of at most 2**26 tokens, got 67108865; split longer rows"),
         ):  # fmt: skip
@@ -249,7 +249,7 @@ def test_classic_op_raises_the_same_text(name: str, implementation: str) -> None
 
 def test_classic_op_called_raw_checks_seed_and_scalars() -> None:
     rows = tf.ones((2, 4))
-    text = "seed must be in [0, 2**63), got -1; pass None for fresh entropy"
+    text = "seed must be in [0, 2**63), got -1; pass a number, the same for all epochs"
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         tfshim.raw_ops.get_masking_position(rows, 3, 2, seed=-1)
     assert text in str(caught.value)

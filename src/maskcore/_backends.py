@@ -124,10 +124,15 @@ def available_backends() -> tuple[BackendStatus, ...]:
     >>> [status.name for status in maskcore.available_backends()]
     ['native', 'numba', 'reference']
     """
-    return tuple(
-        BackendStatus(name, function is not None, reason)
-        for name, (function, reason) in ((name, _load(name)) for name in _NAMES)
-    )
+    return tuple(map(_status, _NAMES))
+
+
+def _status(name: str) -> BackendStatus:
+    try:
+        function, reason = _load(name)
+    except BackendUnavailableError as error:  # something was forced that cannot run
+        return BackendStatus(name, False, f"{type(error).__name__}: {error}")
+    return BackendStatus(name, function is not None, reason)
 
 
 class use_backend:  # noqa: N801  # used like a function: `use_backend("numba")`

@@ -30,7 +30,7 @@ class IntegerRange(NamedTuple):
     remedy: str
 
 
-_SEED = IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass None for fresh entropy")
+_SEED = IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass a number, the same for all epochs")
 _EPOCH = IntegerRange(
     "epoch", 0, 2**31, "in [0, 2**31)", "pass the number of the pass over the data"
 )

@@ -55,6 +55,7 @@ def use_simd_level(name: str) -> None:
 
 
 if active_simd_level() is None:
-    raise ImportError(
+    # Not an ImportError, which would make another backend of a choice that was forced.
+    raise BackendUnavailableError(
         f"MASKCORE_SIMD names no level that can run here; choose one of {', '.join(simd_levels())}"
     )

@@ -89,9 +89,7 @@ def allowed_ids(vocab_size: int, special_ids: Iterable[int]) -> Int32Array:
         raise value_error(
             "special_ids", "fewer than all ids", f"all {size}", "leave some ids to draw from"
         )
-    table = ids.astype(np.int32)
-    table.flags.writeable = False
-    return table
+    return np.frombuffer(ids.astype(np.int32).tobytes(), np.int32)
 
 
 def _ids_from_ranges(ranges: Sequence[Any]) -> Int64Array:
@@ -207,7 +205,7 @@ def _token_params(
 
 
 class _FrozenTable:
-    """A read-only array as a key: equal only to itself, and kept alive by what remembers it."""
+    """An array that rests on bytes as a key: equal only to itself, and kept alive by what remembers it."""
 
     __slots__ = ("array",)
 
@@ -225,8 +223,8 @@ def _hashable(value: Any) -> Any:
     """Return what stands for `value` as a key, so that its lowering can be remembered."""
     if isinstance(value, (list, tuple)):
         return tuple(map(_hashable, value))
-    if isinstance(value, np.ndarray) and not value.flags.writeable and value.flags.owndata:
-        return _FrozenTable(value)
+    if isinstance(value, np.ndarray) and isinstance(value.base, bytes):
+        return _FrozenTable(value)  # nobody can make it writeable, as allowed_ids gives it
     if value is None or type(value) in (int, range):
         return value
     # True and 1.0 equal 1, whose lowering they would find instead of an error; a tensor is equal to

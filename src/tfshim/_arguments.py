@@ -24,7 +24,7 @@ _MASKABLE = frozenset(("bool", *_INTEGERS, "float32", "float64"))
 _BUDGET_REMEDY = "pass 0 to mask nothing; more than maskable masks all"
 _EPOCH_REMEDY = "pass the number of the pass over the data"
 _ROW_IDS_REMEDY = "pass the ids stored with the rows"
-_SEED_REMEDY = "pass None for fresh entropy"
+_SEED_REMEDY = "pass a number, the same for all epochs"
 _MAX_N_REMEDY = "it is the longest n-gram in units, 3 in ALBERT"
 _MAX_N = _checks.IntegerRange("max_n", 1, 256, "in [1, 255]", _MAX_N_REMEDY)
 

@@ -24,7 +24,7 @@ constexpr Range kBudget = {"num_tokens_to_mask", 0, INT64_MAX, ">= 0",
 constexpr Range kMaxN = {"max_n", 1, MASKCORE_MAX_NGRAM, "in [1, 255]",
                          "it is the longest n-gram in units, 3 in ALBERT"};
 constexpr Range kEpoch = {"epoch", 0, INT32_MAX, "in [0, 2**31)", "pass the number of the pass over the data"};
-constexpr Range kSeed = {"seed", 0, INT64_MAX, "in [0, 2**63)", "pass None for fresh entropy"};
+constexpr Range kSeed = {"seed", 0, INT64_MAX, "in [0, 2**63)", "pass a number, the same for all epochs"};
 constexpr Range kRowIds = {"row_ids", 0, INT64_MAX, "in [0, 2**63)", "pass the ids stored with the rows"};
 
 struct ShapeReceived {
