@@ -175,6 +175,8 @@ def integer(limits: IntegerRange, value: Any) -> int:
 
 def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -> Int64Array:
     """Return `values` as int64, one within `limits` for each row."""
+    if type(values) is int and len(shape) == 1 and limits.low <= values < min(limits.stop, 2**63):
+        return np.array([values], np.int64)  # a single row, at a fraction of the cost
     given = _array(limits.argument, values)
     if isinstance(values, (list, tuple)) and all(type(number) is int for number in values):
         # NumPy makes floats or objects of ints that fit none of its integers.
