@@ -47,7 +47,7 @@ def check_libraries(wheelhouse: Path) -> int:
             num_wrong += bool(wrong)
             newest = ".".join(map(str, library.newest_glibc))
             exported = ", ".join(sorted(library.exported))
-            print(f"{machine} {name}: glibc {newest}; exports {exported}{''.join(wrong)}")
+            print(f"{machine} {name}: glibc {newest}; exports {exported}")
             for mistake in wrong:
                 print(f"  WRONG: it {mistake}")
     return num_wrong
