@@ -24,6 +24,7 @@ stamps := $(VENV)/stamps
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 # cmake, ninja and cython are those of the environment: Debian 12's cmake is older than CMakePresets.json.
 with_tools := PATH="$(abspath $(bin)):$$PATH"
+python_folders := src tests tools bench
 cxx_files = $(shell find src tests bench -name '*.[ch]pp' -o -name '*.h')
 native_sources := pyproject.toml CMakeLists.txt $(wildcard src/maskcore/_core.* src/*/csrc/*)
 
@@ -47,8 +48,8 @@ test: $(stamps)/maskcore $(stamps)/test ## prove every backend equal; TEST_ARGS 
 
 .PHONY: lint
 lint: $(stamps)/lint ## ruff and clang-format, changing nothing
-	$(bin)/ruff check .
-	$(bin)/ruff format --check .
+	$(bin)/ruff check $(python_folders)
+	$(bin)/ruff format --check $(python_folders)
 	$(bin)/clang-format --dry-run -Werror $(cxx_files)
 
 .PHONY: typecheck
@@ -57,8 +58,8 @@ typecheck: $(stamps)/maskcore $(stamps)/lint ## mypy --strict on src
 
 .PHONY: format
 format: $(stamps)/lint ## let ruff and clang-format change the files
-	$(bin)/ruff check --fix .
-	$(bin)/ruff format .
+	$(bin)/ruff check --fix $(python_folders)
+	$(bin)/ruff format $(python_folders)
 	$(bin)/clang-format -i $(cxx_files)
 
 .PHONY: sanitize
