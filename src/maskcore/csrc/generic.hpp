@@ -60,9 +60,11 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
 // Piece lengths written in unary: piece p owns `kStride` bits, of which as many are valid as it has units, and the
 // first is its cut. Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest
 // piece is at most kStride.
+//
+// Not inlined: with the registers of all that surrounds it, it would take half as long again.
 template <class Isa, uint32_t kStride, uint32_t kNumThresholds>
-inline uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws, uint32_t unit,
-                                    uint64_t* cuts) noexcept {
+__attribute__((noinline)) uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws,
+                                                       uint32_t unit, uint64_t* cuts) noexcept {
   constexpr uint32_t kPieces = kWordBits / kStride;
   constexpr uint64_t kCuts = ~uint64_t{0} / ((uint64_t{1} << kStride) - 1);
   const uint32_t shortest = law.shortest;

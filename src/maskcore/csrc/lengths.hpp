@@ -57,11 +57,13 @@ class CutWriter {
   void append(uint64_t bits, uint64_t length) noexcept {
     word_ |= bits << shift_;
     *place_ = word_;
-    // By masks: whether the word is full cannot be predicted, and compilers make a branch of a condition.
-    const uint64_t is_full = (shift_ + length) / kWordBits;
-    word_ = (word_ & (is_full - 1)) | (bits >> 1 >> (kWordBits - 1 - shift_) & (uint64_t{0} - is_full));
-    place_ += is_full;
-    shift_ = (shift_ + length) % kWordBits;
+    shift_ += length;
+    if (shift_ >= kWordBits) {
+      // A word fills about every third time; doing this by masks each time costs more than the branch.
+      shift_ -= kWordBits;
+      word_ = shift_ == 0 ? 0 : bits >> (length - shift_);
+      ++place_;
+    }
   }
 
   // Appends one piece of any length.
