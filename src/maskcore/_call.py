@@ -23,6 +23,7 @@ class SpanParams:
     """How spans are chosen: the integers of docs/algorithm.md, sections 3 and 6."""
 
     length_thresholds: NDArray[np.uint32]  # max_n - 1 values in [0, 2**16]
+    length_thresholds_bytes: bytes  # the same, for C: cheaper to reach than the buffer of an array
     ratio_e9: int  # masking_ratio in units of 1e-9; 0: budgets are given
     budget_cap: int  # max_predictions; -1: no cap
 
@@ -39,7 +40,7 @@ class TokenParams:
     largest_id: int  # of mask_id and random_ids: what the dtype of the ids must hold
 
 
-@dataclass
+@dataclass(slots=True)
 class MaskCall:
     """One batch of rows, all inputs C-contiguous, and the outputs to fill (None: not wanted).
 
@@ -56,9 +57,10 @@ class MaskCall:
     word_ids: Int32Array | None = None  # (B, L)
     segment_ids: Int32Array | None = None  # (B, L)
     budgets: Int64Array | None = None  # (B,)
-    row_ids: Int64Array | None = None  # (B,); None: 0 .. B - 1
+    row_ids: Int64Array | None = None  # (B,); None: first_row_id, first_row_id + 1, ...
     epochs: Int64Array | None = None  # (B,)
     num_threads: int = 1
+    first_row_id: int = 0
 
     # Not in __init__: what is not wanted costs a single row nothing.
     token_params: TokenParams | None = field(init=False, default=None)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import operator
 import secrets
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from maskcore.errors import type_error, value_error
 MAX_ROW_LENGTH = 2**26
 
 
-class IntegerRange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IntegerRange:
     """What one integer argument may be, and what its errors say."""
 
     argument: str
@@ -30,7 +32,7 @@ class IntegerRange(NamedTuple):
     remedy: str
 
 
-_SEED = IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass a number, the same for all epochs")
+SEED = IntegerRange("seed", 0, 2**63, "in [0, 2**63)", "pass a number, the same for all epochs")
 _EPOCH = IntegerRange(
     "epoch", 0, 2**31, "in [0, 2**31)", "pass the number of the pass over the data"
 )
@@ -64,21 +66,24 @@ def _array(argument: str, given: Any) -> Array:
         ) from None
 
 
+_IS_PLAIN = 0x0101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+
+
 def plain_array(array: Array, dtype: Any = None) -> Array:
     """Return `array` C-contiguous and aligned, as the C ABI takes it."""
-    flags = array.flags
-    if dtype is None and flags.c_contiguous and flags.aligned:
+    if dtype is None and array.flags.num & _IS_PLAIN == _IS_PLAIN:
         return array
     return np.require(array, dtype, ("C", "A"))
 
 
 def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str) -> Array:
     """Return `array` as a native-endian, plain array of shape (L,) or (B, L)."""
-    given = _array(argument, array)
+    given = array if type(array) is np.ndarray else _array(argument, array)
     if type(array) is list and given.size == 0:
         given = given.astype(np.int64)  # an empty list says nothing of its dtype
-    if given.dtype.char not in dtypes:
-        raise type_error(argument, described, f"dtype {given.dtype}", "convert it first")
+    dtype = given.dtype
+    if dtype.char not in dtypes:
+        raise type_error(argument, described, f"dtype {dtype}", "convert it first")
     if given.ndim not in (1, 2):
         raise value_error(
             argument,
@@ -90,8 +95,8 @@ def rows_array(argument: str, array: Any, dtypes: frozenset[str], described: str
         raise value_error(
             argument, "rows of at most 2**26 tokens", given.shape[-1], "split longer rows"
         )
-    if not given.dtype.isnative:
-        given = given.astype(given.dtype.newbyteorder("="))
+    if not dtype.isnative:
+        given = given.astype(dtype.newbyteorder("="))
     return plain_array(given)
 
 
@@ -175,8 +180,6 @@ def integer(limits: IntegerRange, value: Any) -> int:
 
 def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -> Int64Array:
     """Return `values` as int64, one within `limits` for each row."""
-    if type(values) is int and len(shape) == 1 and limits.low <= values < min(limits.stop, 2**63):
-        return np.array([values], np.int64)  # a single row, at a fraction of the cost
     given = _array(limits.argument, values)
     if isinstance(values, (list, tuple)) and all(type(number) is int for number in values):
         # NumPy makes floats or objects of ints that fit none of its integers.
@@ -206,14 +209,21 @@ def integer_per_row(limits: IntegerRange, values: Any, shape: tuple[int, ...]) -
 
 def seed_or_entropy(seed: Any) -> int:
     """Return `seed`, or 63 fresh bits for None."""
-    return secrets.randbits(63) if seed is None else integer(_SEED, seed)
+    return secrets.randbits(63) if seed is None else integer(SEED, seed)
 
 
 def epoch_scalar_or_rows(epoch: Any, shape: tuple[int, ...]) -> tuple[int, Int64Array | None]:
     """Return (epoch, None), or (0, epochs) where one is given for each row."""
-    if is_scalar(epoch):
+    if type(epoch) is int or is_scalar(epoch):
         return integer(_EPOCH, epoch), None
     return 0, integer_per_row(_EPOCH, epoch, shape)
+
+
+def row_id_scalar_or_rows(row_ids: Any, shape: tuple[int, ...]) -> tuple[int, Int64Array | None]:
+    """Return (row id, None) for a single row, or (0, row ids)."""
+    if type(row_ids) is int and len(shape) == 1 and 0 <= row_ids < _ROW_IDS.stop:
+        return row_ids, None
+    return 0, integer_per_row(_ROW_IDS, row_ids, shape)
 
 
 def row_ids_or_none(row_ids: Any, shape: tuple[int, ...]) -> Int64Array | None:

@@ -3,9 +3,7 @@
 
 from maskcore._call import MaskCall
 
-def mask_rows(
-    call: MaskCall, maskable_kind: int, input_ids_kind: int, labels_kind: int
-) -> None: ...
+def mask_rows(call: MaskCall) -> None: ...
 def philox4x32_10(
     c0: int, c1: int, c2: int, c3: int, k0: int, k1: int
 ) -> tuple[int, int, int, int]: ...

@@ -6,6 +6,7 @@ Conversion only, by the raw buffer protocol: under the limited API it costs half
 in masking.py, the algorithm in csrc/.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AsString
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -71,8 +72,14 @@ cdef void release(Buffers* buffers) noexcept:
         PyBuffer_Release(&buffers.views[buffers.count])
 
 
-def mask_rows(call, int32_t maskable_kind, int32_t input_ids_kind, int32_t labels_kind):
-    """Fill the outputs of `call`; the kinds are those of maskcore.h."""
+# numpy's dtype.char -> element kind of maskcore.h; integers are known by their size.
+cdef dict KINDS = (
+    dict.fromkeys("?bB", 1) | dict.fromkeys("hH", 2) | dict.fromkeys("iI", 4) | dict.fromkeys("lLqQ", 8) | {"f": 36, "d": 40}
+)
+
+
+def mask_rows(call):
+    """Fill the outputs of `call`."""
     cdef maskcore_call c
     cdef Buffers buffers
     cdef int32_t status, num_threads = call.num_threads
@@ -80,13 +87,14 @@ def mask_rows(call, int32_t maskable_kind, int32_t input_ids_kind, int32_t label
     buffers.count = 0
     params, tokens = call.span_params, call.token_params
     c.seed, c.num_rows, c.row_length = call.seed, call.num_rows, call.row_length
-    c.budget, c.epoch = call.budget, call.epoch
+    c.budget, c.epoch, c.first_row_id = call.budget, call.epoch, call.first_row_id
     c.ratio_e9, c.budget_cap = params.ratio_e9, params.budget_cap
-    c.maskable_kind, c.input_ids_kind, c.labels_kind = maskable_kind, input_ids_kind, labels_kind
     try:
-        c.length_thresholds = <const uint32_t*>open_buffer(&buffers, params.length_thresholds, PyBUF_SIMPLE)
-        c.num_length_thresholds = buffers.views[0].len // sizeof(uint32_t)
+        thresholds = params.length_thresholds_bytes
+        c.length_thresholds = <const uint32_t*>PyBytes_AsString(thresholds)
+        c.num_length_thresholds = len(thresholds) // sizeof(uint32_t)
         c.maskable = open_buffer(&buffers, call.maskable, PyBUF_SIMPLE)
+        c.maskable_kind = 0 if c.maskable == NULL else KINDS[call.maskable.dtype.char]
         c.word_ids = <const int32_t*>open_buffer(&buffers, call.word_ids, PyBUF_SIMPLE)
         c.segment_ids = <const int32_t*>open_buffer(&buffers, call.segment_ids, PyBUF_SIMPLE)
         c.budgets = <const int64_t*>open_buffer(&buffers, call.budgets, PyBUF_SIMPLE)
@@ -102,6 +110,8 @@ def mask_rows(call, int32_t maskable_kind, int32_t input_ids_kind, int32_t label
             c.input_ids = open_buffer(&buffers, call.input_ids, PyBUF_SIMPLE)
             c.masked_ids = open_buffer(&buffers, call.masked_ids, PyBUF_WRITABLE)
             c.labels = open_buffer(&buffers, call.labels, PyBUF_WRITABLE)
+            c.input_ids_kind = KINDS[call.input_ids.dtype.char]
+            c.labels_kind = 0 if c.labels == NULL else KINDS[call.labels.dtype.char]
             c.prediction_ids = open_buffer(&buffers, call.prediction_ids, PyBUF_WRITABLE)
             c.random_ids = <const int32_t*>open_buffer(&buffers, tokens.random_ids, PyBUF_SIMPLE)
             c.special_ranges = <const int64_t*>open_buffer(&buffers, tokens.special_ranges, PyBUF_SIMPLE)

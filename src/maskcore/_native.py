@@ -1,36 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native backend: names the element kinds of maskcore.h and calls the binding.
+"""The native backend: the binding's `mask_rows`, and the instruction-set levels as Python sees them.
 
-Owns the instruction-set levels as Python sees them. Conversion only; the kernel is csrc/.
+Conversion only; the kernel is csrc/.
 """
 
 from __future__ import annotations
 
 from maskcore import _core
-from maskcore._call import MaskCall
+from maskcore._core import mask_rows
 from maskcore.errors import BackendUnavailableError
 
 __all__ = ["active_simd_level", "mask_rows", "simd_levels", "use_simd_level"]
-
-# numpy's dtype.char -> element kind of maskcore.h; integers are known by their size.
-_KINDS = (
-    dict.fromkeys("?bB", 1)
-    | dict.fromkeys("hH", 2)
-    | dict.fromkeys("iI", 4)
-    | dict.fromkeys("lLqQ", 8)
-    | {"f": 36, "d": 40}
-)
-_NO_ARRAY = 0
-
-
-def mask_rows(call: MaskCall) -> None:
-    """Fill the outputs of `call`."""
-    _core.mask_rows(
-        call,
-        _NO_ARRAY if call.maskable is None else _KINDS[call.maskable.dtype.char],
-        _NO_ARRAY if call.input_ids is None else _KINDS[call.input_ids.dtype.char],
-        _NO_ARRAY if call.labels is None else _KINDS[call.labels.dtype.char],
-    )
 
 
 def simd_levels() -> tuple[str, ...]:

@@ -144,6 +144,7 @@ def lower_span_params(
     lengths.flags.writeable = False
     return SpanParams(
         length_thresholds=lengths,
+        length_thresholds_bytes=lengths.tobytes(),
         ratio_e9=0 if masking_ratio is None else lower_ratio(masking_ratio),
         budget_cap=-1 if max_predictions is None else max_predictions,
     )

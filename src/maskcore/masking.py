@@ -65,25 +65,30 @@ def span_call(
         segments = _checks.as_batch(
             _checks.token_ids_array("segment_ids", segment_ids, shape, rows)
         )
-    max_n = _checks.integer(_MAX_N, max_n)
+    if type(max_n) is not int:  # the range of an int is checked where it is lowered
+        max_n = _checks.integer(_MAX_N, max_n)
     weights = None if ngram_weights is None else weights_tuple(ngram_weights)
     ratio = None if masking_ratio is None else ratio_number(masking_ratio)
     params = lower_span_params(max_n, weights, ratio, cap)
+    first_row_id, ids = 0, None
+    if row_ids is not None:
+        first_row_id, ids = _checks.row_id_scalar_or_rows(row_ids, shape)
     epoch, epochs = _checks.epoch_scalar_or_rows(epoch, shape)
     return MaskCall(
         params,
-        _checks.seed_or_entropy(seed),
+        _checks.integer(_checks.SEED, seed) if type(seed) is int else _checks.seed_or_entropy(seed),
         1 if len(shape) == 1 else shape[0],
         shape[-1],
-        None if maskable is None else _checks.as_batch(maskable),
+        maskable if maskable is None or len(shape) == 2 else maskable[np.newaxis],
         budget,
         epoch,
         words,
         segments,
         budgets,
-        None if row_ids is None else _checks.row_ids_or_none(row_ids, shape),
+        ids,
         epochs,
         1 if num_threads is None else _checks.threads(num_threads),
+        first_row_id,
     )
 
 
@@ -199,7 +204,7 @@ def mask_positions(
     else:
         mask = _checks.out_array(out, "out", maskable, maskable.dtype)
         keep_inputs_from(mask, call, in_place="maskable")
-    call.mask = _checks.as_batch(mask)
+    call.mask = mask if len(shape) == 2 else mask[np.newaxis]
     _backends.mask_rows(call)
     return mask
 

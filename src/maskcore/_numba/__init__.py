@@ -55,7 +55,8 @@ def _mask_bytes(call: MaskCall) -> NDArray[np.uint8]:
 def _mask_range(call: MaskCall, mask: NDArray[np.uint8], first_row: int, stop_row: int) -> None:
     rows = slice(first_row, stop_row)
     num_rows = stop_row - first_row
-    row_ids = np.arange(first_row, stop_row) if call.row_ids is None else call.row_ids[rows]
+    numbered = np.arange(first_row, stop_row) + call.first_row_id
+    row_ids = numbered if call.row_ids is None else call.row_ids[rows]
     epochs = np.full(num_rows, call.epoch) if call.epochs is None else call.epochs[rows]
     budgets = np.full(num_rows, call.budget) if call.budgets is None else call.budgets[rows]
     params = call.span_params

@@ -51,7 +51,7 @@ def _mask_one(call: MaskCall, row: int) -> None:
     address = Address(
         seed=call.seed,
         epoch=call.epoch if call.epochs is None else int(call.epochs[row]),
-        row_id=row if call.row_ids is None else int(call.row_ids[row]),
+        row_id=call.first_row_id + row if call.row_ids is None else int(call.row_ids[row]),
     )
     words = None if call.word_ids is None else call.word_ids[row].tolist()
     segments = None if call.segment_ids is None else call.segment_ids[row].tolist()
