@@ -18,6 +18,11 @@ from bench.measure import measure
 
 def test_mask_positions(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
     row, row_id = maskable[0], int(workload.row_ids()[0])
+    mask_positions, budget, seed = (
+        maskcore.mask_positions,
+        workload.NUM_TOKENS_TO_MASK,
+        workload.SEED,
+    )
     with backends.native_at():
         mask = maskcore.mask_positions(
             row, masking_ratio=workload.MASKING_RATIO, seed=workload.SEED, row_ids=row_id
@@ -26,9 +31,7 @@ def test_mask_positions(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
         measure(
             benchmark,
             "single-call",
-            lambda: maskcore.mask_positions(
-                row, workload.NUM_TOKENS_TO_MASK, seed=workload.SEED, row_ids=row_id
-            ),
+            lambda: mask_positions(row, budget, seed=seed, row_ids=row_id),
             rows_per_call=1,
         )
 
