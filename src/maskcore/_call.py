@@ -44,7 +44,8 @@ class TokenParams:
 class MaskCall:
     """One batch of rows, all inputs C-contiguous, and the outputs to fill (None: not wanted).
 
-    Shapes: B rows of L tokens. `maskable` is None only when `input_ids` and special ranges say what may be masked.
+    Shapes: B rows of L tokens; `maskable` and `mask` of a single row may be (L,), see `with_batch_axes`. `maskable` is
+    None only when `input_ids` and special ranges say what may be masked.
     """
 
     span_params: SpanParams
@@ -75,3 +76,11 @@ class MaskCall:
     # (B, L), the dtype of `input_ids` or int32
     labels: Array | None = field(init=False, default=None)
     prediction_ids: Array | None = field(init=False, default=None)  # (B, P), as `input_ids`
+
+    def with_batch_axes(self) -> MaskCall:
+        """Give a single row its batch axis, for backends that index rows; C needs none."""
+        if self.maskable is not None and self.maskable.ndim == 1:
+            self.maskable = self.maskable[np.newaxis]
+        if self.mask is not None and self.mask.ndim == 1:
+            self.mask = self.mask[np.newaxis]
+        return self

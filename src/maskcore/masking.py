@@ -79,7 +79,7 @@ def span_call(
         _checks.integer(_checks.SEED, seed) if type(seed) is int else _checks.seed_or_entropy(seed),
         1 if len(shape) == 1 else shape[0],
         shape[-1],
-        maskable if maskable is None or len(shape) == 2 else maskable[np.newaxis],
+        maskable,
         budget,
         epoch,
         words,
@@ -204,7 +204,7 @@ def mask_positions(
     else:
         mask = _checks.out_array(out, "out", maskable, maskable.dtype)
         keep_inputs_from(mask, call, in_place="maskable")
-    call.mask = mask if len(shape) == 2 else mask[np.newaxis]
+    call.mask = mask
     _backends.mask_rows(call)
     return mask
 

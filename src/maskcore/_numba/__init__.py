@@ -29,6 +29,7 @@ MAX_THREADS = 256  # no machine gains from more, and some cannot start them
 
 def mask_rows(call: MaskCall) -> None:
     """Fill the outputs of `call`, rows in parallel over `call.num_threads`."""
+    call = call.with_batch_axes()
     mask = _mask_bytes(call)
     num_ranges = min(call.num_threads, call.num_rows, MAX_THREADS)
     if num_ranges <= 1:

@@ -23,6 +23,7 @@ __all__ = ["mask_rows"]
 
 def mask_rows(call: MaskCall) -> None:
     """Fill the outputs of `call`, one row after the other."""
+    call = call.with_batch_axes()
     for row in range(call.num_rows):
         _mask_one(call, row)
 
