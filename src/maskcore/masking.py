@@ -155,7 +155,8 @@ def mask_positions(
     Returns
     -------
     array, the shape and dtype of `maskable_positions`
-        1 where masked, 0 elsewhere. Without words exactly ``min(num_tokens_to_mask, maskable)`` ones a row; with words at most that.
+        1 where masked, 0 elsewhere. Without words exactly ``min(num_tokens_to_mask, maskable)`` ones a row. With words
+        at most that, and none at all in a row of which no word that is tried fits the budget.
 
     Raises
     ------
