@@ -73,7 +73,9 @@ fuzz: $(stamps)/native-build ## fuzz the C ABI for FUZZ_SECONDS, with libFuzzer 
 
 .PHONY: bench
 bench: $(stamps)/maskcore $(stamps)/bench ## measure beside the peers; BENCH_ARGS goes to pytest
-	$(python) -m pytest bench --benchmark-only $(BENCH_ARGS)
+	mkdir -p .benchmarks
+	$(python) -m pytest bench --benchmark-only --benchmark-json=.benchmarks/bench.json $(BENCH_ARGS)
+	$(python) -m bench.compare .benchmarks/bench.json
 
 .PHONY: wheels
 wheels: $(stamps)/wheels ## manylinux2014 wheels for x86-64 and aarch64 and the pure one, checked, in wheelhouse/
