@@ -61,7 +61,7 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
 // first is its cut. Extracting the valid bits of many pieces at once lays the pieces end to end. For laws whose longest
 // piece is at most kStride.
 //
-// Not inlined: with the registers of all that surrounds it, it would take half as long again.
+// Not inlined: among all that surrounds it, its loop would not keep its registers.
 template <class Isa, uint32_t kStride, uint32_t kNumThresholds>
 __attribute__((noinline)) uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws,
                                                        uint32_t unit, uint64_t* cuts) noexcept {
