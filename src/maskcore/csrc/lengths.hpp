@@ -59,7 +59,7 @@ class CutWriter {
     *place_ = word_;
     shift_ += length;
     if (shift_ >= kWordBits) {
-      // A word fills about every third time; doing this by masks each time costs more than the branch.
+      // Sixteen pieces fill a word two times in five; doing this by masks each time costs more than the branch.
       shift_ -= kWordBits;
       word_ = shift_ == 0 ? 0 : bits >> (length - shift_);
       ++place_;

@@ -129,8 +129,8 @@ class RowKernel {
     }
   }
 
-  // Cuts the row, finds the candidates and the anchor, draws the first steps: all that can be done without a branch on
-  // draws. The row has an eligible token; `draws` is its first panel.
+  // Cuts the row, finds the candidates and the anchor, draws the first steps: all that comes before the branch that
+  // ends the row. The row has an eligible token; `draws` is its first panel.
   Prepared prepare_row(const Scratch<Position>& s, const RowAddress& address, uint32_t num_eligible,
                        const uint32_t* draws) const noexcept {
     cut_pieces(s, address, draws);
