@@ -139,7 +139,7 @@ def test_tf_data_reads_the_records(built):
     """Batched parsing with fixed shapes gives the rows that `open` gives."""
     spec = {
         name: tf.io.FixedLenFeature([length], tf.int64)
-        for name, length in built.manifest.features.items()
+        for name, (length, _) in built.manifest.features[32].items()
     }
     dataset = tf.data.TFRecordDataset(built.files).batch(100)
     parsed = list(dataset.map(lambda r: tf.io.parse_example(r, spec)).as_numpy_iterator())
@@ -222,7 +222,7 @@ def test_the_manifest_says_how_the_masks_were_drawn(built):
     assert fields["algorithm_version"] == 1
     assert fields["seq_length"] == 32
     assert fields["mask_epochs"] == 3
-    assert fields["features"]["masked_lm_positions"] == 18
+    assert fields["features"]["32"]["masked_lm_positions"] == {"length": 18, "dtype": "int64"}
     assert fields["tokenizer"]["special_tokens"]["mask"] == {"token": "[MASK]", "id": 4}
     content = (built.folder / "tokenizer.json").read_bytes()
     assert fields["tokenizer"]["sha256"] == hashlib.sha256(content).hexdigest()

@@ -130,7 +130,7 @@ def test_damaged_folders_are_refused(built, tmp_path):
         (lambda fields: fields.pop("mask"), "damaged .KeyError: 'mask'"),
         (lambda fields: fields["mask"].update(max_n=0), "damaged .ValueError: max_n must be"),
         (lambda fields: fields.update(format="other"), "damaged .ValueError: format 'other'"),
-        (lambda fields: fields.update(format_version=2), "format version 2, this maskcore reads 1"),
+        (lambda fields: fields.update(format_version=1), "format version 1, this maskcore reads 2"),
         (lambda fields: fields.update(shards=[{"file": 1}]), "damaged .TypeError"),
     ],
     ids=["field missing", "bad value", "other format", "later version", "bad shard"],

@@ -21,7 +21,12 @@ from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
 __all__ = ["ProgressDisplay", "add_parser", "print_summary", "run"]
 
 SECONDS_BETWEEN_LINES = 5.0
-_STAGES = {"train": "learning the vocabulary", "build": "making rows"}
+_STAGES = {
+    "read": "reading",
+    "train": "learning the vocabulary",
+    "build": "making rows",
+    "verify": "checking",
+}
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -161,7 +166,7 @@ class ProgressDisplay:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
                 self._task = self._bar.add_task(
-                    _STAGES[progress.stage], total=progress.total_bytes, counts=""
+                    _STAGES[progress.stage], total=progress.bytes_total, counts=""
                 )
             else:
                 self._line(f"{_STAGES[progress.stage]} ...")
@@ -170,15 +175,15 @@ class ProgressDisplay:
         if progress.stage == "build":
             counts += f", {progress.rows:,} rows, {progress.tokens / seconds:,.0f} tokens/s"
         if self._bar is not None:
-            is_merging = progress.stage == "train" and progress.bytes_read >= progress.total_bytes
+            is_merging = progress.stage == "train" and progress.bytes_done >= progress.bytes_total
             self._bar.update(
                 self._task,
-                completed=progress.bytes_read,
-                total=None if is_merging else progress.total_bytes,  # None: the bar only pulses
+                completed=progress.bytes_done,
+                total=None if is_merging else progress.bytes_total,  # None: the bar only pulses
                 counts=counts,
             )
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
-            share = progress.bytes_read / max(progress.total_bytes, 1)
+            share = progress.bytes_done / max(progress.bytes_total, 1)
             self._line(f"{_STAGES[progress.stage]}: {share:.0%}, {counts}")
 
     def _line(self, text: str) -> None:

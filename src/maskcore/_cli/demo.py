@@ -158,7 +158,7 @@ def _tensorflow_pipeline(opened: Records, num_epochs: int, has_masks: bool) -> A
     ratio_e9 = lower_ratio(mask.masking_ratio)
     spec = {
         name: tf.io.FixedLenFeature([length], tf.int64)
-        for name, length in manifest.features.items()
+        for name, (length, _) in manifest.features[manifest.seq_length].items()
     }
 
     def draw(rows: Any, epoch: Any) -> Any:

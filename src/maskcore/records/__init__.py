@@ -8,7 +8,8 @@ this module does not.
 
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
-from maskcore.records.build import Progress, build
+from maskcore.records._progress import Progress
+from maskcore.records.build import build
 from maskcore.records.manifest import Manifest
 from maskcore.records.reader import Records
 from maskcore.records.reader import (

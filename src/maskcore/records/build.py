@@ -17,14 +17,22 @@ import maskcore
 from maskcore import _checks
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError, require
+from maskcore.records._progress import Progress
 from maskcore.records._target import TOKENIZER_FILE, Target
 from maskcore.records.accounts import Account
 from maskcore.records.example import ExampleLayout
-from maskcore.records.manifest import MANIFEST_FILE, InputEntry, Manifest, TokenizerEntry
+from maskcore.records.manifest import (
+    MANIFEST_FILE,
+    FeatureEntry,
+    InputEntry,
+    Manifest,
+    ShardEntry,
+    TokenizerEntry,
+)
 from maskcore.records.readers import InputFile, find_inputs, read_batches
 from maskcore.records.rows import NUM_SPECIAL_TOKENS, RowPacker, bucket_of, make_rows
 from maskcore.records.schema import feature_lengths, largest_budget, mask_columns
-from maskcore.records.tfrecord import ShardEntry, frame
+from maskcore.records.tfrecord import WrittenFile, frame
 from maskcore.records.tokenise import (
     DEFAULT_VOCAB_SIZE,
     Tokeniser,
@@ -57,19 +65,6 @@ _NUM_SHARDS = _checks.IntegerRange(
 MAX_SLOTS = 1 << 21
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a build has come."""
-
-    stage: str
-    """"train" or "build"."""
-    bytes_read: int
-    total_bytes: int
-    documents: int
-    tokens: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +204,7 @@ def _sentences_for_training(plan: _Plan, report: Callable[[Progress], None]) -> 
         yield batch.sentences
         bytes_read += batch.bytes_read
         documents += len(batch.documents) - batch.continues
-        report(Progress("train", bytes_read, plan.total_bytes, documents, 0, 0))
+        report(Progress("train", bytes_read, plan.total_bytes, documents, 0, 0, 0, 1, {}))
     if documents == 0:
         raise _empty_corpus(plan)
 
@@ -222,7 +217,7 @@ def _empty_corpus(plan: _Plan) -> RecordsError:
 
 def _write_shards(
     plan: _Plan, tokeniser: Tokeniser, target: Target, report: Callable[[Progress], None]
-) -> tuple[tuple[ShardEntry, ...], dict[str, Any]]:
+) -> tuple[tuple[WrittenFile, ...], dict[str, Any]]:
     writers = [target.open_shard(number, plan.num_shards) for number in range(plan.num_shards)]
     packer = RowPacker(plan.capacity)
     layout = ExampleLayout(plan.features)
@@ -251,6 +246,9 @@ def _write_shards(
                 account.documents,
                 account.tokens_read,
                 account.rows,
+                0,
+                1,
+                {},
             )
         )
     if account.rows == 0:
@@ -259,23 +257,40 @@ def _write_shards(
 
 
 def _manifest(
-    plan: _Plan, tokeniser: Tokeniser, shards: tuple[ShardEntry, ...], counts: dict[str, Any]
+    plan: _Plan, tokeniser: Tokeniser, shards: tuple[WrittenFile, ...], counts: dict[str, Any]
 ) -> Manifest:
     return Manifest(
         maskcore_version=maskcore.__version__,
         algorithm_version=maskcore.ALGORITHM_VERSION,
+        plan_sha256="",
+        schema="maskcore",
+        layout="int64",
+        file_format="tfrecord",
         seq_length=plan.seq_length,
+        bins=(plan.seq_length,),
+        pairs="none",
+        short_seq_prob=0.0,
+        pack=False,
+        dupe_factor=1,
         mask=plan.mask,
         mask_epochs=plan.mask_epochs,
         tokenizer=TokenizerEntry(
             TOKENIZER_FILE,
+            "tokenizer.json",
             tokeniser.sha256,
             tokeniser.vocab_size,
             tokeniser.rule.name,
             tokeniser.special,
         ),
-        features=plan.features,
-        inputs=tuple(InputEntry(file.name, file.size_bytes) for file in plan.inputs),
-        shards=shards,
+        features={
+            plan.seq_length: {
+                name: FeatureEntry(length, "int64") for name, length in plan.features.items()
+            }
+        },
+        inputs=tuple(InputEntry(file.name, file.size_bytes, "") for file in plan.inputs),
+        shards=tuple(
+            ShardEntry(shard.file, plan.seq_length, shard.records, shard.bytes, shard.sha256)
+            for shard in shards
+        ),
         counts=counts,
     )

@@ -13,33 +13,61 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
-from maskcore.records.tfrecord import ShardEntry
 from maskcore.records.tokenise import SpecialToken
 
-__all__ = ["MANIFEST_FILE", "InputEntry", "Manifest", "TokenizerEntry", "read_manifest"]
+__all__ = [
+    "MANIFEST_FILE",
+    "FeatureEntry",
+    "InputEntry",
+    "Manifest",
+    "ShardEntry",
+    "TokenizerEntry",
+    "read_manifest",
+]
 
 MANIFEST_FILE = "MANIFEST.json"
 FORMAT = "maskcore-records"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class InputEntry:
+class InputEntry(NamedTuple):
     """One file of the corpus, as it was read."""
 
     name: str
     bytes: int
+    sha256: str
+    """Of its content, or of the digests of its slices: docs/records.md."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenizerEntry:
+class FeatureEntry(NamedTuple):
+    """One feature of a record."""
+
+    length: int
+    """Number of values."""
+    dtype: str
+    """NumPy's name of their type as they are stored: "int64", "uint16", ..."""
+
+
+class ShardEntry(NamedTuple):
+    """One file of records."""
+
+    file: str
+    bin_length: int
+    """Tokens in each of its rows, padding included."""
+    records: int
+    bytes: int
+    sha256: str
+
+
+class TokenizerEntry(NamedTuple):
     """The tokenizer beside the records."""
 
     file: str
+    kind: str
     sha256: str
     vocab_size: int
     word_rule: str
@@ -47,20 +75,38 @@ class TokenizerEntry:
     special_tokens: dict[str, SpecialToken]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What `MANIFEST.json` says."""
 
     maskcore_version: str
     algorithm_version: int
+    """Of the masks: docs/algorithm.md."""
+    plan_sha256: str
+    """Of everything that was asked for; equal plans on equal inputs give equal files."""
+    schema: str
+    """"maskcore" or "bert"."""
+    layout: str
+    """"int64" or "compact"."""
+    file_format: str
+    """"tfrecord" or "parquet"."""
     seq_length: int
+    """The longest bin."""
+    bins: tuple[int, ...]
+    """Lengths of rows, ascending; at least one."""
+    pairs: str
+    """"none", "sop" or "nsp"."""
+    short_seq_prob: float
+    pack: bool
+    dupe_factor: int
     mask: MaskConfig
     mask_epochs: int
     tokenizer: TokenizerEntry
-    features: dict[str, int]
-    """Feature name -> number of int64 values."""
+    features: dict[int, dict[str, FeatureEntry]]
+    """Bin length -> feature name -> its values."""
     inputs: tuple[InputEntry, ...]
     shards: tuple[ShardEntry, ...]
+    """Sorted by file name."""
     counts: dict[str, Any]
     """Documents, sentences, tokens and rows: docs/records.md names them."""
 
@@ -71,57 +117,69 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the file's content."""
-        tokenizer = self.tokenizer
         fields = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "maskcore_version": self.maskcore_version,
-            "algorithm_version": self.algorithm_version,
-            "seq_length": self.seq_length,
+            **{name: getattr(self, name) for name in _PLAIN_FIELDS},
+            "bins": list(self.bins),
             "mask": self.mask.to_json(),
-            "mask_epochs": self.mask_epochs,
             "tokenizer": {
-                "file": tokenizer.file,
-                "sha256": tokenizer.sha256,
-                "vocab_size": tokenizer.vocab_size,
-                "word_rule": tokenizer.word_rule,
+                **self.tokenizer._asdict(),
                 "special_tokens": {
                     role: special._asdict()
-                    for role, special in sorted(tokenizer.special_tokens.items())
+                    for role, special in sorted(self.tokenizer.special_tokens.items())
                 },
             },
-            "features": self.features,
-            "inputs": [{"name": entry.name, "bytes": entry.bytes} for entry in self.inputs],
+            "features": {
+                str(length): {name: entry._asdict() for name, entry in sorted(entries.items())}
+                for length, entries in sorted(self.features.items())
+            },
+            "inputs": [entry._asdict() for entry in self.inputs],
             "shards": [shard._asdict() for shard in self.shards],
             "counts": self.counts,
         }
-        return json.dumps(fields, indent=2) + "\n"
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Manifest:
         """Return what `to_json` described."""
-        tokenizer = fields["tokenizer"]
+        special = fields["tokenizer"]["special_tokens"]
         return cls(
-            maskcore_version=fields["maskcore_version"],
-            algorithm_version=fields["algorithm_version"],
-            seq_length=fields["seq_length"],
+            **{name: fields[name] for name in _PLAIN_FIELDS},
+            bins=tuple(fields["bins"]),
             mask=MaskConfig.from_json(fields["mask"]),
-            mask_epochs=fields["mask_epochs"],
             tokenizer=TokenizerEntry(
-                tokenizer["file"],
-                tokenizer["sha256"],
-                tokenizer["vocab_size"],
-                tokenizer["word_rule"],
-                {
-                    role: SpecialToken(**special)
-                    for role, special in tokenizer["special_tokens"].items()
-                },
+                **{
+                    **fields["tokenizer"],
+                    "special_tokens": {
+                        role: SpecialToken(**token) for role, token in special.items()
+                    },
+                }
             ),
-            features=dict(fields["features"]),
+            features={
+                int(length): {name: FeatureEntry(**entry) for name, entry in entries.items()}
+                for length, entries in fields["features"].items()
+            },
             inputs=tuple(InputEntry(**entry) for entry in fields["inputs"]),
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),
             counts=dict(fields["counts"]),
         )
+
+
+_PLAIN_FIELDS = (
+    "maskcore_version",
+    "algorithm_version",
+    "plan_sha256",
+    "schema",
+    "layout",
+    "file_format",
+    "seq_length",
+    "pairs",
+    "short_seq_prob",
+    "pack",
+    "dupe_factor",
+    "mask_epochs",
+)
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:

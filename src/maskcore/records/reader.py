@@ -36,13 +36,15 @@ class Records:
     """The rows of a folder, in the order of its shards.
 
     Iterating gives one row at a time: feature name -> int64 array of the length in
-    `manifest.features`.
+    `manifest.features` of its bin.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._layout = ExampleLayout(manifest.features)
+        self._layout = ExampleLayout(
+            {name: entry.length for name, entry in manifest.features[manifest.seq_length].items()}
+        )
 
     def __len__(self) -> int:
         """Return the number of rows."""

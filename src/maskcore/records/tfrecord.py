@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from maskcore.records._errors import RecordsError, require
 from maskcore.records.example import Ints, row_slices
 
-__all__ = ["FRAME_BYTES", "ShardEntry", "ShardWriter", "frame", "read_messages"]
+__all__ = ["FRAME_BYTES", "ShardWriter", "WrittenFile", "frame", "read_messages"]
 
 FRAME_BYTES = 16
 _HEADER = struct.Struct("<QI")
@@ -37,8 +37,8 @@ _FOOTER = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 
 
-class ShardEntry(NamedTuple):
-    """What the manifest says of a shard."""
+class WrittenFile(NamedTuple):
+    """What a file holds."""
 
     file: str
     records: int
@@ -95,12 +95,12 @@ class ShardWriter:
         self._records += len(records)
         self._bytes += len(content)
 
-    def close(self) -> ShardEntry:
+    def close(self) -> WrittenFile:
         """Flush to the disk and describe the file."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
-        return ShardEntry(self._path.name, self._records, self._bytes, self._sha256.hexdigest())
+        return WrittenFile(self._path.name, self._records, self._bytes, self._sha256.hexdigest())
 
     def abandon(self) -> None:
         """Close a file that will be deleted."""
