@@ -26,7 +26,8 @@ pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 with_tools := PATH="$(abspath $(bin)):$$PATH"
 python_folders := src tests tools bench
 cxx_files = $(shell find src tests bench -name '*.[ch]pp' -o -name '*.h')
-native_sources := pyproject.toml CMakeLists.txt $(wildcard src/maskcore/_core.* src/*/csrc/*)
+native_sources := pyproject.toml CMakeLists.txt \
+  $(wildcard src/maskcore/_core.* src/maskcore/records/_native.* src/*/csrc/* src/maskcore/csrc/records/*)
 
 ifeq ($(MASKCORE_PURE),)
 # A compiler's error is shown instead of becoming a wheel without the native kernel.

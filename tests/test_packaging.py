@@ -20,7 +20,7 @@ import pytest
 from wheel_contents import SharedLibrary, names_in, shared_libraries_in, tag_of
 
 ROOT = Path(__file__).parents[1]
-COMPILED = {"maskcore/_core.abi3.so", "tfshim/_tfop.so"}
+COMPILED = {"maskcore/_core.abi3.so", "maskcore/records/_native.abi3.so", "tfshim/_tfop.so"}
 # The functions of csrc/maskcore.h, and the entry point of the extension module.
 CORE_EXPORTS = {
     "PyInit__core",
@@ -70,9 +70,13 @@ def libraries(native_wheel: Path) -> dict[str, SharedLibrary]:
 def python_files() -> set[str]:
     """Return the names that every wheel must hold, as they are in the checkout."""
     source = ROOT / "src"
-    found = {str(path.relative_to(source)) for path in source.rglob("*.py")}
-    assert {"maskcore/__init__.py", "tfshim/__init__.py"} <= found
-    return found | {"maskcore/py.typed", "tfshim/py.typed", "maskcore/_core.pyi"}
+    found = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py*")
+        if path.suffix in {".py", ".pyi"}
+    }
+    assert {"maskcore/__init__.py", "maskcore/_core.pyi", "tfshim/__init__.py"} <= found
+    return found | {"maskcore/py.typed", "tfshim/py.typed"}
 
 
 def check_installed(wheel: Path, folder: Path, backend: str) -> str:
@@ -120,6 +124,15 @@ def test_extension_exports_its_entry_point_and_the_c_abi(
     libraries: dict[str, SharedLibrary],
 ) -> None:
     assert libraries["maskcore/_core.abi3.so"].exported == CORE_EXPORTS
+
+
+def test_records_extension_exports_its_entry_point_and_needs_no_cxx_runtime(
+    libraries: dict[str, SharedLibrary],
+) -> None:
+    extension = libraries["maskcore/records/_native.abi3.so"]
+    assert extension.exported == {"PyInit__native"}
+    assert not [name for name in extension.imported if name.startswith(("_Z", "__cxa_throw"))]
+    assert not [name for name in extension.needed if "stdc++" in name]
 
 
 def test_op_exports_one_question(libraries: dict[str, SharedLibrary]) -> None:
