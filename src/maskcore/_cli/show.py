@@ -7,7 +7,6 @@ Owns how rows and figures look. Knows nothing of how masks are drawn.
 from __future__ import annotations
 
 import argparse
-import math
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskcore import records
+from maskcore.config import MaskConfig
 from maskcore.records import Records, RecordsError
 from maskcore.records._errors import require
-from maskcore.records.statistics import MaskStatistics
+from maskcore.records.mask_statistics import MaskCounts, add_counts, expected_shares
 from maskcore.records.tokenise import Tokeniser, load_tokeniser
 
 __all__ = ["add_parser", "run", "show"]
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Shown(NamedTuple):
-    statistics: MaskStatistics
+    counts: MaskCounts
     differing_rows: int | None
     """Rows whose stored masks are not the derived ones; None where the epoch is not stored."""
 
@@ -89,22 +89,22 @@ def _tokeniser_of(opened: Records) -> Tokeniser:
 
 def _read(opened: Records, tokeniser: Tokeniser, console: Any, num_rows: int, epoch: int) -> _Shown:
     manifest = opened.manifest
-    statistics = MaskStatistics(manifest.mask, manifest.seq_length)
+    counts = MaskCounts()
     is_stored = epoch < manifest.mask_epochs
     differing = 0
     for columns in opened.batches(BATCH_ROWS):
         spans = opened.spans(columns, epoch)
-        for row in range(min(num_rows - statistics.rows, len(spans))):
+        for row in range(min(num_rows - counts.rows, len(spans))):
             one = {name: column[row] for name, column in columns.items()}
-            _print_row(console, tokeniser, one, spans[row], statistics.rows + row)
+            _print_row(console, tokeniser, one, spans[row], counts.rows + row)
         if is_stored:
             stored, derived = opened.stored_masks(columns, epoch), opened.masks(columns, epoch)
             same = (stored.positions == derived.positions) & (stored.weights == derived.weights)
             differing += int(np.count_nonzero(~same.all(axis=1)))
-        statistics.add(columns, spans)
-        if statistics.rows >= max(ROWS_OF_TABLE, num_rows):
+        counts.add(columns, spans, manifest.mask.mask_unit)
+        if counts.rows >= max(ROWS_OF_TABLE, num_rows):
             break
-    return _Shown(statistics, differing if is_stored else None)
+    return _Shown(counts, differing if is_stored else None)
 
 
 def _print_row(
@@ -146,54 +146,58 @@ def _append_span(text: Any, content: str, span: int, has_colour: bool) -> None:
 
 
 def _print_table(console: Any, opened: Records, shown: _Shown, epoch: int) -> None:
-    statistics = shown.statistics
+    counts = shown.counts
     make_text = require("rich.text").Text
     title = make_text(f"masks of epoch {epoch}", style="bold")
-    title.append(f"  {statistics.rows:,} of {len(opened):,} rows", style="not bold dim")
+    title.append(f"  {counts.rows:,} of {len(opened):,} rows", style="not bold dim")
     console.print(title)
     table = require("rich.table").Table(box=require("rich.box").SIMPLE_HEAD, pad_edge=True)
     table.add_column("", no_wrap=True)
     table.add_column("realised", justify="right", no_wrap=True)
     table.add_column("expected", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for section in (_overall(opened, statistics), _span_lengths(statistics), _places(statistics)):
+    mask = opened.manifest.mask
+    for section in (_overall(mask, counts), _span_lengths(mask, counts), _places(mask, counts)):
         for cells in section:
             table.add_row(*cells)
         table.add_section()
     console.print(table)
-    for note, style in _notes(shown, epoch):
+    for note, style in _notes(mask, shown, epoch):
         console.print(make_text(note, style=style), soft_wrap=not console.is_terminal)
 
 
 Cells = tuple[str, ...]
 
 
-def _overall(opened: Records, statistics: MaskStatistics) -> list[Cells]:
-    mask = opened.manifest.mask
-    mean = int(statistics.masked.sum()) / max(statistics.rows, 1)
-    fewest = min(statistics.fewest, statistics.most)
+def _overall(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
+    mean = int(counts.masked.sum()) / max(counts.rows, 1)
+    fewest = min(counts.fewest, counts.most)
     return [
-        ("masked tokens", f"{statistics.rate:.2%}", f"{mask.masking_ratio:.2%}"),
+        ("masked tokens", f"{counts.rate:.2%}", f"{mask.masking_ratio:.2%}"),
         ("mean in a row", f"{mean:.2f}", ""),
-        ("fewest and most", f"{fewest}, {statistics.most}", f"at most {mask.max_predictions}"),
+        ("fewest and most", f"{fewest}, {counts.most}", f"at most {mask.max_predictions}"),
     ]
 
 
-def _span_lengths(statistics: MaskStatistics) -> list[Cells]:
-    unit = statistics.mask.mask_unit
+def _span_lengths(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
+    total = max(int(counts.span_lengths.sum()), 1)
+    realised = add_counts(counts.span_lengths, np.zeros(mask.max_n + 1, np.int64)) / total
     return [
-        (f"spans of {n} {unit}{'s' if n > 1 else ''}", f"{share:.1%}", f"{drawn:.1%}", _bar(share))
-        for n, share, drawn in statistics.length_shares()
-    ]
+        (f"spans of {n} {mask.mask_unit}{'s' if n > 1 else ''}", f"{realised[n]:.1%}",
+         f"{expected:.1%}", _bar(realised[n]))
+        for n, expected in enumerate(expected_shares(mask, counts), start=1)
+    ]  # fmt: skip
 
 
-def _places(statistics: MaskStatistics) -> list[Cells]:
-    expected = statistics.mask.masking_ratio
+def _places(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
+    tenths = np.arange(len(counts.masked)) * 10 // max(len(counts.masked), 1)
+    maskable = np.bincount(tenths, counts.maskable, 10)
+    masked = np.bincount(tenths, counts.masked, 10)
     return [
-        (f"{_ordinal(tenth + 1)} tenth of the row", f"{rate:.2%}", f"{expected:.2%}", _bar(rate))
-        for tenth, rate in enumerate(statistics.rates_by_place())
-        if not math.isnan(rate)
-    ]
+        (f"{_ordinal(tenth + 1)} tenth of the row", f"{masked[tenth] / maskable[tenth]:.2%}",
+         f"{mask.masking_ratio:.2%}", _bar(masked[tenth] / maskable[tenth]))
+        for tenth in np.flatnonzero(maskable).tolist()
+    ]  # fmt: skip
 
 
 def _ordinal(number: int) -> str:
@@ -204,15 +208,14 @@ def _bar(share: float) -> str:
     return "█" * round(share * BAR_WIDTH)
 
 
-def _notes(shown: _Shown, epoch: int) -> list[tuple[str, str]]:
+def _notes(mask: MaskConfig, shown: _Shown, epoch: int) -> list[tuple[str, str]]:
     notes = [
         (
-            "Expected lengths are those of the pieces drawn. Spans are a little shorter: "
-            "the first and the last of a row may be partial, and a span ends where a row does.",
+            "Expected lengths are those of rows without boundaries; a span ends where a row does.",
             "dim",
         )
     ]
-    if shown.statistics.mask.mask_unit == "word":
+    if mask.mask_unit == "word":
         text = "Words are masked whole, so a row may fall short of its share by part of a word."
         notes.append((text, "dim"))
     if shown.differing_rows is None:
