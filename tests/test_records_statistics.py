@@ -208,7 +208,7 @@ def test_expected_shares_are_those_of_the_algorithm_document():
 
 
 def test_realised_spans_of_words_agree_with_the_expected_ones():
-    num_rows, seq_length = 4000, 128
+    num_rows, seq_length = 2048, 128
     place = np.arange(seq_length)
     is_text = (place > 0) & (place < seq_length - 1)
     words = np.where(is_text, (place + 1) // 2, 0)  # words of two tokens
@@ -223,6 +223,6 @@ def test_realised_spans_of_words_agree_with_the_expected_ones():
     statistics.add(columns, MaskConfig(max_predictions=19))
     counts = statistics.bins[seq_length].sample.counts()
     realised = counts.span_lengths[1:] / counts.span_lengths.sum()
-    assert counts.rows == 4000
+    assert counts.rows == 2048
     expected = expected_shares(MaskConfig(), counts)
     assert np.abs(realised - expected).max() < 0.02

@@ -94,7 +94,7 @@ class BinStatistics:
     def _add_masks(self, columns: Columns, mask: MaskConfig) -> None:
         chosen, levels = self.sample.choose(columns["row_id"].ravel())
         if chosen.size:
-            part = _take(columns, chosen)
+            part = {name: columns[name][chosen] for name in ("input_ids", "row_id", "word_ids")}
             self.sample.add(part, derive_spans(mask, part, SAMPLE_EPOCH), levels, mask.mask_unit)
 
     def _keep_rows(self, columns: Columns, mask: MaskConfig) -> None:
@@ -174,7 +174,7 @@ class Statistics:
     """Counts over batches of rows; the same for any division into batches and any order.
 
     Rows, tokens, lengths and labels are counted in full. Masks are those of epoch 0, counted in a
-    sample of at most 4,096 rows of each length, and the rows of the smallest ids are kept to be
+    sample of at most 2,048 rows of each length, and the rows of the smallest ids are kept to be
     shown: both are chosen by the rows' ids, which are hashes.
 
     Parameters
