@@ -7,26 +7,19 @@ Knows nothing of how records are made.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from maskcore import records
+from maskcore._cli.progress import ProgressDisplay
+from maskcore._numbers import plural, size
 from maskcore.config import MASK_UNITS, MaskConfig
-from maskcore.records import Manifest, Progress
+from maskcore.records import Manifest
 from maskcore.records._errors import require
 from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
 
-__all__ = ["ProgressDisplay", "add_parser", "print_summary", "run"]
-
-SECONDS_BETWEEN_LINES = 5.0
-_STAGES = {
-    "read": "reading",
-    "train": "learning the vocabulary",
-    "build": "making rows",
-    "verify": "checking",
-}
+__all__ = ["add_parser", "print_summary", "run"]
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -123,83 +116,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class ProgressDisplay:
-    """A bar on a terminal, a line every few seconds elsewhere; on standard error."""
-
-    def __init__(self) -> None:
-        self._console = require("rich.console").Console(stderr=True)
-        self._started = self._last_line = time.monotonic()
-        self._stage = ""
-        self._task: Any = None
-        self._bar: Any = None
-        if self._console.is_terminal:
-            self._bar = self._make_bar()
-
-    def _make_bar(self) -> Any:
-        progress = require("rich.progress")
-        return progress.Progress(
-            progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=24),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[counts]}", style="dim"),
-            progress.TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
-        )
-
-    def __enter__(self) -> ProgressDisplay:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, progress: Progress) -> None:
-        """Show how far the build is."""
-        now = time.monotonic()
-        if progress.stage != self._stage:
-            self._stage, self._started = progress.stage, now
-            if self._bar is not None:
-                if self._task is not None:
-                    self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(
-                    _STAGES[progress.stage], total=progress.bytes_total, counts=""
-                )
-            else:
-                self._line(f"{_STAGES[progress.stage]} ...")
-        seconds = max(now - self._started, 1e-3)
-        counts = f"{progress.documents:,} documents"
-        if progress.stage == "build":
-            counts += f", {progress.rows:,} rows, {progress.tokens / seconds:,.0f} tokens/s"
-        if self._bar is not None:
-            is_merging = progress.stage == "train" and progress.bytes_done >= progress.bytes_total
-            self._bar.update(
-                self._task,
-                completed=progress.bytes_done,
-                total=None if is_merging else progress.bytes_total,  # None: the bar only pulses
-                counts=counts,
-            )
-        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
-            share = progress.bytes_done / max(progress.bytes_total, 1)
-            self._line(f"{_STAGES[progress.stage]}: {share:.0%}, {counts}")
-
-    def _line(self, text: str) -> None:
-        self._last_line = time.monotonic()
-        print(text, file=sys.stderr, flush=True)
-
-
-def megabytes(size: int) -> str:
-    """Return a size in the unit that people read.
-
-    >>> megabytes(1_968_127), megabytes(900)
-    ('2.0 MB', '0.9 kB')
-    """
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
-
-
 def print_summary(manifest: Manifest, out: Path, is_trained: bool, seconds: float) -> None:
     """Print what a build made, one fact a line."""
     counts, mask = manifest.counts, manifest.mask
@@ -209,7 +125,7 @@ def print_summary(manifest: Manifest, out: Path, is_trained: bool, seconds: floa
     shards = len(manifest.shards)
     stored = "none stored"
     if manifest.mask_epochs:
-        stored = f"{manifest.mask_epochs} {_plural('epoch', manifest.mask_epochs)} stored"
+        stored = f"{manifest.mask_epochs} {plural('epoch', manifest.mask_epochs)} stored"
     lines = [
         ("rows", f"{manifest.num_rows:,} of {manifest.seq_length} tokens"),
         ("text", f"{counts['documents']:,} documents, {counts['sentences']:,} sentences"),
@@ -228,8 +144,7 @@ def print_summary(manifest: Manifest, out: Path, is_trained: bool, seconds: floa
         ),
         (
             "files",
-            f"{shards} {_plural('shard', shards)}, "
-            f"{megabytes(sum(s.bytes for s in manifest.shards))}",
+            f"{shards} {plural('shard', shards)}, {size(sum(s.bytes for s in manifest.shards))}",
         ),
         ("time", f"{seconds:,.1f} s, {tokens / max(seconds, 1e-3):,.0f} tokens/s"),
     ]
@@ -241,10 +156,6 @@ def print_summary(manifest: Manifest, out: Path, is_trained: bool, seconds: floa
         style = "bold red" if name == "note" else "dim"
         line = text.assemble((f"  {name:<11}", style), fact)
         console.print(line, soft_wrap=not console.is_terminal)
-
-
-def _plural(noun: str, number: int) -> str:
-    return noun if number == 1 else noun + "s"
 
 
 def _warnings(counts: dict[str, Any]) -> list[tuple[str, str]]:

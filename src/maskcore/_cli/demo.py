@@ -22,6 +22,7 @@ import numpy as np
 from maskcore import records
 from maskcore._cli import build, info, show
 from maskcore._cli.demo_corpus import write_corpus
+from maskcore._numbers import size
 from maskcore._params import lower_ratio
 from maskcore.records import Records
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     _heading(f"Prose that every Python carries, as text files in {folder / 'corpus'}")
     files = write_corpus(folder / "corpus")
     for path in files:
-        print(f"  {path}  {build.megabytes(path.stat().st_size)}")
+        print(f"  {path}  {size(path.stat().st_size)}")
     made = folder / "records"
     command = argparse.ArgumentParser()
     build.add_parser(command.add_subparsers(), argparse.ArgumentParser(add_help=False))
