@@ -1,34 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokens of some documents, flat: what a tokeniser gives and rows are made of.
+"""Tokenised documents in flat arrays: what tokenisers give and row makers take.
 
-Owns the form and its invariants. Knows nothing of tokenizers, text or rows.
+Owns the shape of that hand-over. Knows nothing of tokenisers, text or rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TokenisedDocuments"]
+__all__ = ["SpecialToken", "TokenisedDocuments"]
 
 
-@dataclass(slots=True)
+class SpecialToken(NamedTuple):
+    """A token with a role."""
+
+    token: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenisedDocuments:
-    """Tokens of N tokens, S sentences and D documents, in order."""
+    """The tokens of D documents with S sentences and N tokens, in the order of the text."""
 
     ids: NDArray[np.int32]
-    """Shape (N,)."""
+    """(N,), int32 in [0, vocab_size)."""
     starts_word: NDArray[np.bool_]
-    """Shape (N,); True at the first token of each sentence."""
+    """(N,); the first token of each sentence starts a word."""
     is_special: NDArray[np.bool_]
-    """Shape (N,): ids of special tokens that the text itself gave; never masked."""
+    """(N,): special tokens that the text itself gave; never masked."""
     sentence_lengths: NDArray[np.int64]
-    """Shape (S,): tokens in each sentence; none is 0."""
+    """(S,): tokens in each sentence; none is 0."""
     sentences_per_document: NDArray[np.int64]
-    """Shape (D,); 0 for a document without any token."""
+    """(D,); 0 where no sentence has a token."""
     keys: list[bytes]
-    """Of each document: its identity, whatever the batch, the shard or the machine."""
+    """(D,): what the documents are called."""
     num_sentences_without_tokens: int
-    """Sentences that the tokenizer turned into nothing; they are left out above."""
+    """Sentences that the tokeniser turned into nothing; they are left out above."""
