@@ -27,6 +27,7 @@ _LIBRARIES = (
     ("tokenizers", "maskcore build", "build"),
     ("google-crc32c", "maskcore build", "build"),
     ("rich", "maskcore build", "build"),
+    ("jinja2", "maskcore report", "build"),
 )
 
 

@@ -15,5 +15,15 @@ from maskcore.records.reader import Records
 from maskcore.records.reader import (
     open_records as open,  # used as maskcore.records.open, like tarfile.open
 )
+from maskcore.records.report import write_report as report
 
-__all__ = ["Manifest", "MaskConfig", "Progress", "Records", "RecordsError", "build", "open"]
+__all__ = [
+    "Manifest",
+    "MaskConfig",
+    "Progress",
+    "Records",
+    "RecordsError",
+    "build",
+    "open",
+    "report",
+]
