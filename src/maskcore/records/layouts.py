@@ -129,7 +129,9 @@ def column_lengths(form: RowFormat) -> dict[str, int]:
             SEGMENT_IDS: length,
         }
         return dict(sorted(lengths.items()))
-    lengths = {name: length for name in ("attention_mask", "input_ids", "token_type_ids", "word_ids")}
+    lengths = {
+        name: length for name in ("attention_mask", "input_ids", "token_type_ids", "word_ids")
+    }
     lengths["row_id"] = 1
     if form.has_labels:
         lengths[NEXT_SENTENCE_LABELS] = 1
@@ -288,9 +290,7 @@ def _compact(
         if dtype != "int64":
             limits = np.iinfo(dtype)
             column = held[name]
-            _refuse(
-                (column < 0) | (column > limits.max), column, name, f"in [0, {limits.max}]"
-            )
+            _refuse((column < 0) | (column > limits.max), column, name, f"in [0, {limits.max}]")
             held[name] = _raw(column, dtype)
     return held
 

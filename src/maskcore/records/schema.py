@@ -133,7 +133,10 @@ def check_choices(chosen: Any) -> None:
         return
     if chosen.layout != "int64":
         raise value_error(
-            "layout", "int64 with schema 'bert'", chosen.layout, "existing trainers parse int64 lists"
+            "layout",
+            "int64 with schema 'bert'",
+            chosen.layout,
+            "existing trainers parse int64 lists",
         )
     if chosen.mask_epochs:
         raise value_error(
