@@ -146,6 +146,21 @@ def test_random_budgets_per_row(seed: int, backend: Backend) -> None:
     compare(arrays, **selected(arrays, list(UNITS)[seed % 4]), num_tokens_to_mask=budgets)
 
 
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 127, 128])
+def test_groups_of_short_rows(length: int, law: str, backend: Backend) -> None:
+    """Rows are masked in groups. In one, some have nothing to mask, some all, some more than the first row leads to expect."""
+    seed = 1000 * length + list(LAWS).index(law)
+    arrays = batch(seed=seed, num_rows=19, length=length, density=0.9)
+    rng = np.random.default_rng(seed)
+    arrays["maskable"][rng.random(19) < 0.2] = 0
+    arrays["maskable"][rng.random(19) < 0.2] = 1
+    budgets = rng.integers(0, length + 2, 19)
+    for first_budget in (1, length // 5, length):
+        budgets[0] = first_budget
+        compare(arrays, **selected(arrays, "tokens"), **LAWS[law], num_tokens_to_mask=budgets)
+
+
 @pytest.mark.parametrize("dtype", MASKABLE_DTYPES)
 def test_every_maskable_dtype(dtype: str, backend: Backend) -> None:
     arrays = batch(seed=4, num_rows=3, length=65)

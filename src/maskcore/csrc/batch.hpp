@@ -93,6 +93,7 @@ class Batch {
 
   struct Member {
     RowAddress address;
+    uint32_t num_eligible;
     uint32_t budget;
     Prepared prepared;
   };
@@ -111,7 +112,10 @@ class Batch {
         Isa::philox_panel(keys_, panel, draws[member]);
     }
     for (int64_t member = 0; member < num_rows; ++member)
-      prepare_row(scratches_[member], first_row + member, members[member], draws[member]);
+      cut_row(scratches_[member], first_row + member, members[member], draws[member]);
+    for (int64_t member = 0; member < num_rows; ++member)
+      prepare_row(scratches_[member], members[member], draws[member]);
+    kernel_.shuffle_rows(scratches_, num_rows);
     for (int64_t member = 0; member < num_rows; ++member) {
       const Scratch<Position>& s = scratches_[member];
       if (members[member].budget != 0)
@@ -120,17 +124,18 @@ class Batch {
     }
   }
 
-  void prepare_row(const Scratch<Position>& s, int64_t row, Member& member, const uint32_t* draws) noexcept {
+  void cut_row(const Scratch<Position>& s, int64_t row, Member& member, const uint32_t* draws) noexcept {
     load_eligible(s, row);
-    const uint32_t words = row_words();
-    const uint32_t num_eligible = count_all(s.eligible, words);
-    member.budget = budget_of(row, num_eligible);
-    if (member.budget != 0) {
-      member.prepared = kernel_.prepare_row(s, member.address, num_eligible, draws);
-    } else {
-      clear_all(s.masked, words);
-      clear_all(s.span_starts, words);
-    }
+    member.num_eligible = count_all(s.eligible, row_words());
+    member.budget = budget_of(row, member.num_eligible);
+    if (member.budget != 0) kernel_.cut_pieces(s, member.address, draws);
+  }
+
+  void prepare_row(const Scratch<Position>& s, Member& member, const uint32_t* draws) noexcept {
+    if (member.budget != 0)
+      member.prepared = kernel_.prepare_row(s, member.num_eligible, draws);
+    else
+      kernel_.leave_row(s);
   }
 
   uint32_t budget_of(int64_t row, uint32_t num_eligible) const noexcept {

@@ -62,7 +62,7 @@ inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position
 // piece is at most kStride.
 //
 // Not inlined: among all that surrounds it, its loop would not keep its registers.
-template <class Isa, uint32_t kStride, uint32_t kNumThresholds>
+template <class Isa, class Writer, uint32_t kStride, uint32_t kNumThresholds>
 __attribute__((noinline)) uint32_t cut_pieces_in_unary(const LengthLaw& law, const uint16_t* draws, uint32_t num_draws,
                                                        uint32_t unit, uint64_t* cuts) noexcept {
   constexpr uint32_t kPieces = kWordBits / kStride;
@@ -76,7 +76,7 @@ __attribute__((noinline)) uint32_t cut_pieces_in_unary(const LengthLaw& law, con
           Isa::deposit_bits(Isa::template reached_bits<kPieces>(pieces, law.thresholds[j]), kCuts << (shortest + j));
     return valid;
   };
-  CutWriter writer(cuts, unit);
+  Writer writer(cuts, unit);
   uint32_t piece = 0;
   for (; piece + kPieces <= num_draws; piece += kPieces) {
     const uint64_t valid = valid_bits(draws + piece);
@@ -96,15 +96,16 @@ inline uint32_t cut_pieces_by_extraction(const LengthLaw& law, const uint16_t* d
   if (law.shortest + law.num_thresholds <= 4) {
     switch (law.num_thresholds) {
       case 1:
-        return cut_pieces_in_unary<Isa, 4, 1>(law, draws, num_draws, unit, cuts);
+        return cut_pieces_in_unary<Isa, CutWriter, 4, 1>(law, draws, num_draws, unit, cuts);
       case 2:
-        return cut_pieces_in_unary<Isa, 4, 2>(law, draws, num_draws, unit, cuts);
+        if (law.shortest == 1) return cut_pieces_in_unary<Isa, CutByteWriter, 4, 2>(law, draws, num_draws, unit, cuts);
+        return cut_pieces_in_unary<Isa, CutWriter, 4, 2>(law, draws, num_draws, unit, cuts);
       default:
-        return cut_pieces_in_unary<Isa, 4, 3>(law, draws, num_draws, unit, cuts);
+        return cut_pieces_in_unary<Isa, CutWriter, 4, 3>(law, draws, num_draws, unit, cuts);
     }
   }
   if (law.shortest + law.num_thresholds <= 8 && law.num_thresholds == 4)
-    return cut_pieces_in_unary<Isa, 8, 4>(law, draws, num_draws, unit, cuts);
+    return cut_pieces_in_unary<Isa, CutWriter, 8, 4>(law, draws, num_draws, unit, cuts);
   return cut_pieces_one_by_one(law, draws, num_draws, unit, num_units, cuts);
 }
 

@@ -18,6 +18,7 @@
 
 #include <immintrin.h>
 
+#include "avx512_short_rows.hpp"
 #include "batch.hpp"
 #include "generic.hpp"
 
@@ -89,6 +90,8 @@ inline void start_panel(const Panel& panel, EightBlocks* blocks) noexcept {
 
 struct Avx512 {
   static constexpr uint32_t kFewDraws = 0;
+  static constexpr bool kHasShortRows = true;
+  using ShortRow = maskcore::ShortRow;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
   static uint64_t select_one(uint64_t bits, uint32_t rank) noexcept { return _pdep_u64(uint64_t{1} << rank, bits); }
@@ -133,8 +136,10 @@ struct Avx512 {
     constexpr __mmask16 kOdd = 0xAAAA;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512i step = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(first_step)));
-    __m512i bound = _mm512_sub_epi32(_mm512_set1_epi32(static_cast<int>(num_candidates)), step);
+    __m512i bound = _mm512_max_epi32(_mm512_sub_epi32(_mm512_set1_epi32(static_cast<int>(num_candidates)), step),
+                                     _mm512_setzero_si512());
     const __m512i sixteen = _mm512_set1_epi32(16);
+    const __m512i zero = _mm512_setzero_si512();
     for (uint32_t k = 0; k < kCount; k += 16) {
       const __m512i draw = _mm512_loadu_si512(draws + k);
       const __m512i even = _mm512_mul_epu32(draw, bound);
@@ -142,7 +147,7 @@ struct Avx512 {
       const __m512i high = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), kOdd, odd);
       _mm512_storeu_si512(others + k, _mm512_add_epi32(step, high));
       step = _mm512_add_epi32(step, sixteen);
-      bound = _mm512_sub_epi32(bound, sixteen);
+      bound = _mm512_max_epi32(_mm512_sub_epi32(bound, sixteen), zero);
     }
   }
 
