@@ -16,8 +16,17 @@ class RecordsError(ValueError):
     """A corpus, tokenizer, target or record file that cannot be used."""
 
 
+# Library -> (its name for pip, the extra that brings it); what is not here comes with `build`.
+_EXTRAS = {
+    "fsspec": ("fsspec", "remote"),
+    "google_crc32c": ("google-crc32c", "build"),
+    "pyarrow": ("pyarrow", "parquet"),
+    "zstandard": ("zstandard", "zstd"),
+}
+
+
 def require(module: str) -> Any:
-    """Import a library of the extra `build`, or say how to get it.
+    """Import a library of an extra, or say how to get it.
 
     Raises
     ------
@@ -28,8 +37,8 @@ def require(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        library = module.partition(".")[0].replace("google_crc32c", "google-crc32c")
+        library = module.partition(".")[0]
+        name, extra = _EXTRAS.get(library, (library, "build"))
         raise ImportError(
-            f"records need {library}, which cannot be imported ({error}); pip install "
-            "'maskcore[build]'"
+            f"records need {name}, which cannot be imported ({error}); pip install 'maskcore[{extra}]'"
         ) from error
