@@ -9,36 +9,36 @@ bytes tfrecord.py makes, or of where rows come from.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.errors import value_error
+from maskcore.records._errors import RecordsError
 from maskcore.records.example import ExampleLayout, Feature
+from maskcore.records.hashing_stream import HashingStream, Written
 from maskcore.records.manifest import FeatureEntry
 from maskcore.records.schema import (
     MASKED_LM_COUNTS,
-    MASKED_LM_IDS,
     MASKED_LM_POSITIONS,
     MASKED_LM_WEIGHTS,
     NEXT_SENTENCE_LABELS,
     SEGMENT_IDS,
     Columns,
     RowFormat,
+    column_lengths,
 )
-from maskcore.records.tfrecord import decode_records, encode_records
+from maskcore.records.tfrecord import decode_records, encode_records, read_records
 
 __all__ = [
+    "NUM_TOKENS",
+    "TOKEN_TYPE_START",
+    "WORD_BASES",
     "WORD_BLOCK",
-    "Encoder",
-    "RowWriter",
     "TFRecordEncoder",
-    "Written",
-    "column_lengths",
-    "make_encoder",
     "smallest_type",
 ]
 
@@ -53,94 +53,6 @@ WORD_BASES = "word_bases"
 WORD_BLOCK = 128
 # Word numbers of rows up to here are below 256 without a base: two tokens are special.
 LONGEST_ROW_WITHOUT_BASES = 256
-
-
-class Written(NamedTuple):
-    """What went into a file."""
-
-    records: int
-    bytes: int
-    sha256: str
-
-
-class RowWriter(Protocol):
-    """Writes the rows of one file."""
-
-    def write(self, stored: Columns) -> None:
-        """Append rows, as `schema.stored_columns` gave them."""
-
-    def finish(self) -> Written:
-        """Write what is left, and describe the file; the stream stays open."""
-
-
-class Encoder(Protocol):
-    """The stored form of the rows of one bin."""
-
-    form: RowFormat
-
-    @property
-    def features(self) -> dict[str, FeatureEntry]:
-        """What the manifest states."""
-
-    def begin(self, stream: BinaryIO) -> RowWriter:
-        """Begin a file; nothing but the writer may write to the stream."""
-
-
-def make_encoder(form: RowFormat) -> Encoder:
-    """Return what writes rows of a form.
-
-    Examples
-    --------
-    >>> from maskcore.records import MaskConfig
-    >>> form = RowFormat(
-    ...     schema="maskcore",
-    ...     layout="compact",
-    ...     file_format="tfrecord",
-    ...     seq_length=512,
-    ...     has_labels=False,
-    ...     pack=False,
-    ...     mask=MaskConfig(max_predictions=77),
-    ...     mask_epochs=0,
-    ...     vocab_size=30522,
-    ...     special_tokens={},
-    ... )
-    >>> make_encoder(form).features["input_ids"]
-    FeatureEntry(length=512, dtype='uint16')
-
-    """
-    if form.file_format == "parquet":
-        from maskcore.records.parquet import ParquetEncoder  # it imports this file
-
-        return ParquetEncoder(form)
-    return TFRecordEncoder(form)
-
-
-def column_lengths(form: RowFormat) -> dict[str, int]:
-    """Return the values in a row of every column that `stored_columns` gives, sorted by name."""
-    length, cap = form.seq_length, form.max_predictions
-    if form.schema == "bert":
-        lengths = {
-            "input_ids": length,
-            "input_mask": length,
-            MASKED_LM_IDS: cap,
-            MASKED_LM_POSITIONS: cap,
-            MASKED_LM_WEIGHTS: cap,
-            NEXT_SENTENCE_LABELS: 1,
-            SEGMENT_IDS: length,
-        }
-        return dict(sorted(lengths.items()))
-    lengths = {
-        name: length for name in ("attention_mask", "input_ids", "token_type_ids", "word_ids")
-    }
-    lengths["row_id"] = 1
-    if form.has_labels:
-        lengths[NEXT_SENTENCE_LABELS] = 1
-    if form.pack:
-        lengths[SEGMENT_IDS] = length
-    if form.mask_epochs:
-        lengths[MASKED_LM_COUNTS] = form.mask_epochs
-        lengths[MASKED_LM_POSITIONS] = form.mask_epochs * cap
-    return dict(sorted(lengths.items()))
 
 
 def smallest_type(largest: int) -> str:
@@ -232,29 +144,47 @@ class TFRecordEncoder:
         held = decode_records(self._example, records, stops)
         return _expanded(self.form, self.features, held) if self.form.layout == "compact" else held
 
-    def begin(self, stream: BinaryIO) -> RowWriter:
+    def begin(self, stream: BinaryIO) -> _TFRecordWriter:
         """Begin a file."""
         return _TFRecordWriter(self, stream)
+
+    def read(self, path: Path, batch_size: int) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+        """Yield a file's rows, `batch_size` at a time and fewer at its end, and the first one's number.
+
+        Raises
+        ------
+        RecordsError
+            For damage, and for records of another layout; the text names file, record and byte.
+
+        """
+        offset = 0
+        for records, stops, first in read_records(path, batch_size):
+            try:
+                columns = self.decode(records, stops)
+            except RecordsError as error:
+                raise RecordsError(
+                    f"{path}: in the batch that begins with record {first} at byte {offset}, {error}; "
+                    "build the records again"
+                ) from None
+            yield columns, first
+            offset += len(records)
 
 
 class _TFRecordWriter:
     def __init__(self, encoder: TFRecordEncoder, stream: BinaryIO) -> None:
         self._encoder = encoder
-        self._stream = stream
-        self._sha256 = hashlib.sha256()
-        self._records = self._bytes = 0
+        self._stream = HashingStream(stream)
+        self._records = 0
 
     def write(self, stored: Columns) -> None:
         """Append rows."""
         records, stops = self._encoder.encode(stored)
         self._stream.write(records.data)
-        self._sha256.update(records.data)
         self._records += len(stops)
-        self._bytes += len(records)
 
     def finish(self) -> Written:
         """Describe the file."""
-        return Written(self._records, self._bytes, self._sha256.hexdigest())
+        return self._stream.written(self._records)
 
 
 def _raw(values: NDArray[Any], dtype: str) -> NDArray[np.uint8]:

@@ -3,12 +3,11 @@
 
 Owns the columns' types, the writer's settings and the size of row groups. The bytes depend on the
 rows and pyarrow's version alone: not on how many rows each call brings, nor on the time. Knows nothing
-of folders; layouts.py has the interface and reader.py the way to a folder's files.
+of folders; encoders.py has the interface and reader.py the way to a folder's files.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,9 +18,15 @@ from numpy.typing import NDArray
 
 import maskcore
 from maskcore.records._errors import RecordsError, require
-from maskcore.records.layouts import Written, column_lengths
+from maskcore.records.hashing_stream import HashingStream, Written
 from maskcore.records.manifest import FeatureEntry
-from maskcore.records.schema import MASKED_LM_WEIGHTS, NEXT_SENTENCE_LABELS, Columns, RowFormat
+from maskcore.records.schema import (
+    MASKED_LM_WEIGHTS,
+    NEXT_SENTENCE_LABELS,
+    Columns,
+    RowFormat,
+    column_lengths,
+)
 
 __all__ = ["METADATA_KEY", "ParquetEncoder"]
 
@@ -164,45 +169,10 @@ def _facts(form: RowFormat) -> dict[str, Any]:
     }
 
 
-class _HashingStream:
-    """What pyarrow writes to: the stream, its digest and its size. Parquet is written front to back."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    def write(self, content: Any) -> int:
-        self._stream.write(content)
-        self.sha256.update(content)
-        self.size += len(content)
-        return len(content)
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-
 class _ParquetWriter:
     def __init__(self, encoder: ParquetEncoder, stream: BinaryIO) -> None:
         self._encoder = encoder
-        self._stream = _HashingStream(stream)
+        self._stream = HashingStream(stream)
         self._records = 0
         self._waiting: list[Any] = []
         self._num_waiting = 0
@@ -245,4 +215,4 @@ class _ParquetWriter:
         if self._num_waiting:
             self._write_group(self._num_waiting)
         self._writer.close()
-        return Written(self._records, self._stream.size, self._stream.sha256.hexdigest())
+        return self._stream.written(self._records)

@@ -26,6 +26,7 @@ __all__ = [
     "MASKED_LM_COUNTS",
     "MASKED_LM_POSITIONS",
     "RowFormat",
+    "column_lengths",
     "derive_indices",
     "derive_spans",
     "feature_lengths",
@@ -199,6 +200,34 @@ def predictions_of(mask: MaskConfig, bin_length: int, seq_length: int, num_speci
     if bin_length == seq_length:
         return mask.max_predictions
     return min(mask.max_predictions, largest_budget(mask.masking_ratio, bin_length - num_special))
+
+
+def column_lengths(form: RowFormat) -> dict[str, int]:
+    """Return the values in a row of every column that `stored_columns` gives, sorted by name."""
+    length, cap = form.seq_length, form.max_predictions
+    if form.schema == "bert":
+        lengths = {
+            "input_ids": length,
+            "input_mask": length,
+            MASKED_LM_IDS: cap,
+            MASKED_LM_POSITIONS: cap,
+            MASKED_LM_WEIGHTS: cap,
+            NEXT_SENTENCE_LABELS: 1,
+            SEGMENT_IDS: length,
+        }
+        return dict(sorted(lengths.items()))
+    lengths = {
+        name: length for name in ("attention_mask", "input_ids", "token_type_ids", "word_ids")
+    }
+    lengths["row_id"] = 1
+    if form.has_labels:
+        lengths[NEXT_SENTENCE_LABELS] = 1
+    if form.pack:
+        lengths[SEGMENT_IDS] = length
+    if form.mask_epochs:
+        lengths[MASKED_LM_COUNTS] = form.mask_epochs
+        lengths[MASKED_LM_POSITIONS] = form.mask_epochs * cap
+    return dict(sorted(lengths.items()))
 
 
 def feature_lengths(seq_length: int, mask_epochs: int, max_predictions: int) -> dict[str, int]:
