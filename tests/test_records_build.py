@@ -176,7 +176,7 @@ def test_masks_drawn_in_tf_data_are_the_stored_ones(built):
 def test_the_same_bytes_every_time(corpus, tokenizer, built, tmp_path, monkeypatch):
     """Neither the order of the inputs, nor the size of the batches, nor the backend matters."""
     monkeypatch.setattr(readers, "BATCH_BYTES", 997)
-    monkeypatch.setattr(build_module, "MAX_SLOTS", 5_000)
+    monkeypatch.setattr(build_module, "MAX_VALUES", 5_000)
     with maskcore.use_backend("reference"):
         records.build(
             [corpus / "sub", corpus / "a.txt"], tmp_path / "small", tokenizer=tokenizer, seq_length=32,
@@ -396,10 +396,7 @@ def test_importing_maskcore_loads_no_extra():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
-@pytest.mark.parametrize("library", ["tokenizers", "google_crc32c"])
-def test_a_missing_library_is_named_with_its_pip_line(corpus, tmp_path, monkeypatch, library):
-    monkeypatch.setitem(sys.modules, library, None)
-    records.tfrecord._crc32c.cache_clear()
-    with pytest.raises(ImportError, match=r"pip install 'maskcore\[build\]'") as caught:
+def test_a_missing_library_is_named_with_its_pip_line(corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ImportError, match=r"tokenizers.*pip install 'maskcore\[build\]'"):
         records.build(corpus, tmp_path / "r")
-    assert library.replace("_", "-") in str(caught.value)

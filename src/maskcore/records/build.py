@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import maskcore
 from maskcore import _checks
 from maskcore.config import MaskConfig
-from maskcore.records._errors import RecordsError, require
+from maskcore.records._codec import codec
+from maskcore.records._errors import RecordsError
 from maskcore.records._progress import Progress
 from maskcore.records._target import TOKENIZER_FILE, Target
 from maskcore.records.accounts import Account
@@ -32,7 +35,7 @@ from maskcore.records.manifest import (
 from maskcore.records.readers import InputFile, find_inputs, read_batches
 from maskcore.records.rows import NUM_SPECIAL_TOKENS, RowPacker, bucket_of, make_rows
 from maskcore.records.schema import feature_lengths, largest_budget, mask_columns
-from maskcore.records.tfrecord import WrittenFile, frame
+from maskcore.records.tfrecord import WrittenFile, encode_records
 from maskcore.records.tokenise import (
     DEFAULT_VOCAB_SIZE,
     Tokeniser,
@@ -62,7 +65,7 @@ _NUM_SHARDS = _checks.IntegerRange(
     "num_shards", 1, MAX_SHARDS + 1, f"in [1, {MAX_SHARDS}]", "all shards are open at once"
 )
 # Numbers of one encoding step; bounds the memory whatever the row's length.
-MAX_SLOTS = 1 << 21
+MAX_VALUES = 1 << 21
 
 PathLike = str | os.PathLike[str]
 
@@ -162,7 +165,7 @@ def build(
     inputs = find_inputs([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)
     plan = _checked_plan(inputs, seq_length, mask or MaskConfig(), mask_epochs, num_shards)
     check_vocab_size(vocab_size)
-    require("google_crc32c")  # now, and not after an hour of tokenising
+    codec()  # now, and not after an hour of tokenising
     target = Target(Path(out))
     target.check(overwrite, inputs)
     report = on_progress or (lambda progress: None)
@@ -228,15 +231,15 @@ def _write_shards(
         account.add_text(batch, tokens, tokeniser.unk_id)
         packed = packer.pack(tokens)
         account.add_rows(packed, plan.capacity)
-        for rows in packed.parts(max(1, MAX_SLOTS // layout.num_slots)):
+        for rows in packed.parts(max(1, MAX_VALUES // layout.num_values)):
             columns = make_rows(rows, plan.seq_length, tokeniser.special)
             columns |= mask_columns(plan.mask, columns, plan.mask_epochs)
             account.add_masks(columns)
-            records = frame(*layout.encode(columns))
             shards = [bucket_of(key, plan.mask.seed, plan.num_shards) for key in rows.documents]
             for shard in sorted(set(shards)):
-                of_shard = [record for record, s in zip(records, shards, strict=True) if s == shard]
-                writers[shard].write(of_shard)
+                is_in = np.array([s == shard for s in shards])
+                of_shard = {name: column[is_in] for name, column in columns.items()}
+                writers[shard].write(*encode_records(layout, of_shard))
         bytes_read += batch.bytes_read
         report(
             Progress(

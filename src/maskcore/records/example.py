@@ -1,162 +1,142 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of int64 features as tf.train.Example messages and back, whole batches at once.
+"""Rows of fixed shape as tf.train.Example messages and back, whole batches at once.
 
-Owns the layout of a message. In an Example of packed int64 lists every byte belongs to a varint:
-tags and letters are below 0x80, so each is the varint of itself. A row of fixed shape is therefore
-a fixed number of varints, and a batch is one matrix of numbers. Knows nothing of record files or of
-what the features mean.
+Owns what a row consists of and which columns are accepted. Knows nothing of bytes, which `_codec`
+makes, nor of record files or of what the features mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcore.errors import value_error
+from maskcore.records._codec import codec
 from maskcore.records._errors import RecordsError
 
-__all__ = ["ExampleLayout", "decode_varints", "encode_varints"]
+__all__ = ["ExampleLayout", "Feature"]
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Columns = Mapping[str, NDArray[Any]]
 
-# tensorflow/core/example/{example,feature}.proto: Example.features = 1, Features.feature = 1 (a
-# map: key = 1, value = 2), Feature.int64_list = 3, Int64List.value = 1; all length-delimited (wire
-# type 2), so tag = number << 3 | 2.
-_EXAMPLE_FEATURES = 1 << 3 | 2
-_FEATURES_ENTRY = 1 << 3 | 2
-_ENTRY_KEY = 1 << 3 | 2
-_ENTRY_VALUE = 2 << 3 | 2
-_FEATURE_INT64_LIST = 3 << 3 | 2
-_LIST_VALUE = 1 << 3 | 2
-_MAX_VARINT_BYTES = 9  # of a number below 2**63
+# As in csrc/records/maskcore_records.h.
+MAX_FEATURES = 64
+MAX_LENGTH = 1 << 26
+MAX_NAME_LENGTH = 1 << 10
 
-
-def varint_sizes(values: Ints) -> Ints:
-    """Return how many bytes each number below 2**63 takes."""
-    sizes = np.ones(values.shape, np.int64)
-    large = np.flatnonzero(values >= 1 << 7)
-    bits = 7
-    while large.size:
-        sizes[large] += 1
-        bits += 7
-        if bits > 62:
-            break
-        large = large[values[large] >= 1 << bits]
-    return sizes
+DTYPES: Mapping[str, type[np.generic]] = {
+    "int64": np.int64,
+    "bytes": np.uint8,
+    "float": np.float32,
+}
+# numpy's dtype.char -> the signed type that holds every value.
+_SIGNED = {"?": np.int8, "B": np.int16, "H": np.int32, "I": np.int64}
 
 
-def encode_varints(values: Ints) -> tuple[Bytes, Ints]:
-    """Return the varints of `values`, int64 >= 0, one after the other, and the size of each.
+class Feature(NamedTuple):
+    """What each row holds under a name.
 
-    >>> encode_varints(np.array([1, 300]))[0].tolist()
-    [1, 172, 2]
+    >>> Feature("bytes", 256)
+    Feature(kind='bytes', length=256)
     """
-    sizes = varint_sizes(values)
-    ends = np.cumsum(sizes)
-    places = ends - sizes
-    encoded = np.empty(int(ends[-1]) if ends.size else 0, np.uint8)
-    encoded[places] = values & 0x7F
-    rest = np.flatnonzero(sizes > 1)
-    at, value = places[rest], values[rest]
-    while at.size:
-        encoded[at] |= 0x80
-        at, value = at + 1, value >> 7
-        encoded[at] = value & 0x7F
-        goes_on = value >= 1 << 7
-        at, value = at[goes_on], value[goes_on]
-    return encoded, sizes
 
-
-def decode_varints(encoded: Bytes) -> tuple[Ints, Ints]:
-    """Return the numbers, int64 >= 0, and where each ends; the last byte must end one.
-
-    >>> [part.tolist() for part in decode_varints(np.array([1, 172, 2], np.uint8))]
-    [[1, 300], [1, 3]]
-    """
-    stops = np.flatnonzero(encoded < 0x80) + 1
-    starts = np.concatenate([[0], stops[:-1]])
-    sizes = stops - starts
-    if sizes.size and int(sizes.max()) > _MAX_VARINT_BYTES:
-        raise RecordsError("a number of the record is negative or above 63 bits")
-    values = (encoded[starts] & 0x7F).astype(np.int64)
-    shift = 1
-    rest = np.flatnonzero(sizes > 1)
-    while rest.size:
-        values[rest] |= (encoded[starts[rest] + shift] & 0x7F).astype(np.int64) << 7 * shift
-        shift += 1
-        rest = rest[sizes[rest] > shift]
-    return values, stops
+    kind: str
+    """"int64" or "float": a list of `length` numbers; "bytes": one value of `length` bytes."""
+    length: int
+    """In [1, 2**26]."""
 
 
 class ExampleLayout:
-    """Examples whose features are int64 lists of fixed length; keys are sorted.
+    """Examples whose features have fixed kinds and lengths; keys are sorted.
 
     Parameters
     ----------
-    lengths : feature name (ASCII) -> number of values, at least 1
+    features : feature name -> Feature, or its length for "int64"
+        At most 64; names are ASCII, of 1 to 1,024 letters.
+
+    Raises
+    ------
+    ValueError
+        For anything else; the text names the feature.
+
+    Examples
+    --------
+    >>> layout = ExampleLayout({"row_id": 1, "input_ids": Feature("bytes", 4)})
+    >>> rows = {"row_id": np.array([[300]]), "input_ids": np.array([[1, 0, 2, 0]], np.uint8)}
+    >>> messages, stops = layout.encode(rows)
+    >>> stops.tolist()
+    [43]
+    >>> layout.decode(messages, stops)["row_id"]
+    array([[300]])
 
     """
 
-    def __init__(self, lengths: Mapping[str, int]) -> None:
-        self.lengths = dict(sorted(lengths.items()))
-        template: list[int] = [_EXAMPLE_FEATURES, 0]
-        self._fixed: list[int] = [0]  # slots whose number never changes
-        self._columns: dict[str, slice] = {}
-        self._length_slots: dict[str, tuple[int, int, int, int]] = {}
-        for name, length in self.lengths.items():
-            key = name.encode("ascii")
-            entry = len(template)
-            template += [_FEATURES_ENTRY, 0, _ENTRY_KEY, len(key), *key]
-            value = len(template)
-            template += [_ENTRY_VALUE, 0, _FEATURE_INT64_LIST, 0, _LIST_VALUE, 0]
-            first = len(template)
-            template += [0] * length
-            self._length_slots[name] = (entry + 1, value + 1, value + 3, value + 5)
-            self._columns[name] = slice(first, first + length)
-            self._fixed += [entry, *range(entry + 2, value + 1), value + 2, value + 4]
-        self._template = np.array(template, np.int64)
-        self.num_slots = len(template)
+    def __init__(self, features: Mapping[str, int | Feature]) -> None:
+        self.features = {name: _checked(name, features[name]) for name in sorted(features)}
+        if not 1 <= len(self.features) <= MAX_FEATURES:
+            raise value_error(
+                "features", f"1 to {MAX_FEATURES}", len(self.features), "merge some into one"
+            )
 
-    def encode(self, columns: Mapping[str, Ints]) -> tuple[Bytes, Ints]:
+    @property
+    def num_values(self) -> int:
+        """Numbers and bytes in a row."""
+        return sum(feature.length for feature in self.features.values())
+
+    def encode(self, columns: Columns) -> tuple[Bytes, Ints]:
         """Return the messages one after the other, and where each ends.
 
         Parameters
         ----------
-        columns : feature name -> int64 array, shape (rows, length of the feature), every value >= 0
+        columns : feature name -> array, shape (rows, length of the feature)
+            Integers >= 0 of any size for "int64", uint8 for "bytes", float32 for "float".
+
+        Returns
+        -------
+        uint8 array, shape (bytes of all messages,)
+        int64 array, shape (rows,)
+
+        Raises
+        ------
+        ValueError
+            For columns of other names, types or shapes, and for a negative value; the text names
+            feature, row and value.
 
         """
-        num_rows = len(next(iter(columns.values())))
-        slots = np.repeat(self._template[None, :], num_rows, axis=0)
-        for name, where in self._columns.items():
-            slots[:, where] = columns[name]
-        if num_rows and int(slots.min()) < 0:
-            raise ValueError("features must be >= 0, got a negative value; shift them first")
-        self._fill_lengths(slots)
-        encoded, sizes = encode_varints(slots.reshape(-1))
-        return encoded, np.cumsum(sizes.reshape(num_rows, self.num_slots).sum(axis=1))
+        return self.encode_as(columns, is_framed=False)
 
-    def _fill_lengths(self, slots: Ints) -> None:
-        total = np.zeros(len(slots), np.int64)
-        for name, where in self._columns.items():
-            entry, feature, int64_list, packed = self._length_slots[name]
-            sizes = varint_sizes(slots[:, where].reshape(-1)).reshape(len(slots), -1)
-            size = sizes.sum(axis=1)
-            slots[:, packed] = size
-            size = 1 + varint_sizes(size) + size
-            slots[:, int64_list] = size
-            size = 1 + varint_sizes(size) + size
-            slots[:, feature] = size
-            key_bytes = 2 + len(name) if len(name) < 0x80 else 3 + len(name)
-            size = key_bytes + 1 + varint_sizes(size) + size
-            slots[:, entry] = size
-            total += 1 + varint_sizes(size) + size
-        slots[:, 1] = total
+    def encode_as(self, columns: Columns, *, is_framed: bool) -> tuple[Bytes, Ints]:
+        """Return the same as bare messages, or as the records of a TFRecord file."""
+        checked, num_rows = self._checked_columns(columns)
+        content, stops, negative = codec().encode(self.features, checked, num_rows, is_framed)
+        if negative is not None:
+            row, name = negative
+            value = int(checked[name][row].min())
+            raise value_error(
+                f"columns[{name!r}][{row}]",
+                ">= 0",
+                value,
+                "shift the values before they are stored",
+            )
+        return content, stops
 
-    def decode(self, messages: Bytes, stops: Ints) -> dict[str, Ints]:
+    def decode(self, messages: Bytes, stops: Ints) -> dict[str, NDArray[Any]]:
         """Return the columns of messages that `encode` made.
+
+        Parameters
+        ----------
+        messages : uint8 array
+        stops : int64 array, shape (rows,)
+            Where each ends, ascending.
+
+        Returns
+        -------
+        dict
+            Feature name -> int64, uint8 or float32 array, shape (rows, length of the feature).
 
         Raises
         ------
@@ -164,32 +144,89 @@ class ExampleLayout:
             If a message has another layout; the text names its number in the batch.
 
         """
-        num_rows = len(stops)
-        values, value_stops = decode_varints(messages)
-        ends = np.searchsorted(value_stops, stops)
-        counts = np.diff(ends, prepend=-1)
-        is_whole = (ends < len(value_stops)) & (
-            value_stops[np.minimum(ends, len(value_stops) - 1)] == stops
-        )
-        self._refuse(~is_whole | (counts != self.num_slots))
-        slots = values.reshape(num_rows, self.num_slots)
-        fixed = np.array(self._fixed)
-        self._refuse((slots[:, fixed] != self._template[fixed]).any(axis=1))
-        return {name: slots[:, where].copy() for name, where in self._columns.items()}
+        return self.decode_as(messages, stops, is_framed=False)
 
-    def _refuse(self, is_bad: NDArray[np.bool_]) -> None:
-        if is_bad.any():
-            names = ", ".join(f"{name} [{length}]" for name, length in self.lengths.items())
+    def decode_as(self, content: Bytes, stops: Ints, *, is_framed: bool) -> dict[str, NDArray[Any]]:
+        """Return the columns of bare messages, or of records, whose checksums are not looked at."""
+        stops = checked_stops(content, stops, at_least=16 if is_framed else 0)
+        columns: dict[str, NDArray[Any]] = {
+            name: np.empty((len(stops), feature.length), DTYPES[feature.kind])
+            for name, feature in self.features.items()
+        }
+        bad_row = codec().decode(self.features, columns, content, stops, is_framed)
+        if bad_row is not None:
             raise RecordsError(
-                f"record {int(np.argmax(is_bad))} does not hold the features of the manifest: "
-                f"{names}"
+                f"record {bad_row} does not hold the features of the manifest: {self._described()}"
             )
+        return columns
+
+    def _described(self) -> str:
+        return ", ".join(f"{name} {kind}[{n}]" for name, (kind, n) in self.features.items())
+
+    def _checked_columns(self, columns: Columns) -> tuple[dict[str, NDArray[Any]], int]:
+        if columns.keys() != self.features.keys():
+            raise value_error(
+                "columns",
+                f"those of {', '.join(self.features)}",
+                f"{', '.join(columns)}",
+                "pass each feature of the layout once",
+            )
+        num_rows = len(next(iter(columns.values())))
+        return {
+            name: _checked_column(name, feature, columns[name], num_rows)
+            for name, feature in self.features.items()
+        }, num_rows
 
 
-def row_slices(stops: Ints) -> list[tuple[int, int]]:
-    """Return (start, stop) of each message.
+def checked_stops(content: Bytes, stops: Ints, at_least: int) -> Ints:
+    """Return where the parts of `content` end, each at least so long; raise if they do not fill it."""
+    stops = np.ascontiguousarray(stops, np.int64)
+    end = int(stops[-1]) if len(stops) else 0
+    if (np.diff(stops, prepend=0) < at_least).any() or end != len(content):
+        raise value_error(
+            "stops", f"ascending up to {len(content)}", stops, "pass those that came with the bytes"
+        )
+    return stops
 
-    >>> row_slices(np.array([3, 7]))
-    [(0, 3), (3, 7)]
-    """
-    return list(pairwise([0, *stops.tolist()]))
+
+def _checked(name: str, feature: int | Feature) -> Feature:
+    kind, length = feature if isinstance(feature, Feature) else Feature("int64", feature)
+    if not (name.isascii() and 1 <= len(name) <= MAX_NAME_LENGTH):
+        raise value_error(
+            "a feature's name", f"1 to {MAX_NAME_LENGTH} letters of ASCII", repr(name), "rename it"
+        )
+    if kind not in DTYPES:
+        raise value_error(
+            f"the kind of {name!r}", f"one of {', '.join(DTYPES)}", repr(kind), "spell it so"
+        )
+    if not 1 <= length <= MAX_LENGTH:
+        raise value_error(
+            f"the length of {name!r}", f"in [1, {MAX_LENGTH}]", length, "leave out what is empty"
+        )
+    return Feature(kind, int(length))
+
+
+def _checked_column(
+    name: str, feature: Feature, column: NDArray[Any], num_rows: int
+) -> NDArray[Any]:
+    """Return the column as the codecs take it: contiguous, native-endian, signed where of integers."""
+    wanted = {"int64": "biu", "bytes": "u", "float": "f"}[feature.kind]
+    is_right = column.dtype.kind in wanted and (
+        feature.kind == "int64" or column.dtype.itemsize == np.dtype(DTYPES[feature.kind]).itemsize
+    )
+    if not is_right or column.shape != (num_rows, feature.length):
+        of_type = "integers" if feature.kind == "int64" else np.dtype(DTYPES[feature.kind]).name
+        raise value_error(
+            f"columns[{name!r}]",
+            f"{of_type} of shape {(num_rows, feature.length)}",
+            f"{column.dtype} of shape {column.shape}",
+            f"its feature is {feature}",
+        )
+    if column.dtype.kind == "u" and column.dtype.itemsize == 8:
+        if column.size and int(column.max()) >= 1 << 63:
+            raise value_error(f"columns[{name!r}]", "below 2**63", int(column.max()), "shift it")
+        return np.ascontiguousarray(column, np.int64)
+    native = column.dtype.newbyteorder("=")
+    if feature.kind == "int64":
+        return np.ascontiguousarray(column, _SIGNED.get(native.char, native))
+    return np.ascontiguousarray(column, native)

@@ -25,7 +25,7 @@ from maskcore.records.schema import (
     derive_indices,
     derive_spans,
 )
-from maskcore.records.tfrecord import read_messages
+from maskcore.records.tfrecord import decode_records, read_records
 
 __all__ = ["Records", "open_records"]
 
@@ -77,9 +77,9 @@ class Records:
         for shard in self.manifest.shards:
             path = self.folder / shard.file
             num_records = 0
-            for messages, stops, first in read_messages(path, batch_size):
+            for records, stops, first in read_records(path, batch_size):
                 try:
-                    columns = self._layout.decode(messages, stops)
+                    columns = decode_records(self._layout, records, stops)
                 except RecordsError as error:
                     raise RecordsError(
                         f"{path}: in the batch that begins at record {first}, {error}; build the "

@@ -9,32 +9,37 @@
     masked CRC = rotate_right(crc32c(bytes), 15) + 0xA282EAD8 mod 2**32
     (tensorflow/core/lib/io/record_writer.h, tensorflow/core/lib/hash/crc32c.h)
 
-Knows nothing of what a message holds.
+Owns files; `_codec` computes. Knows nothing of what a message holds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcore.records._errors import RecordsError, require
-from maskcore.records.example import Ints, row_slices
+from maskcore.records._codec import codec
+from maskcore.records._errors import RecordsError
+from maskcore.records.example import Bytes, Columns, ExampleLayout, Ints, checked_stops
 
-__all__ = ["FRAME_BYTES", "ShardWriter", "WrittenFile", "frame", "read_messages"]
+__all__ = [
+    "FRAME_BYTES",
+    "ShardWriter",
+    "WrittenFile",
+    "decode_records",
+    "encode_records",
+    "frame",
+    "read_records",
+]
 
 FRAME_BYTES = 16
-_HEADER = struct.Struct("<QI")
-_FOOTER = struct.Struct("<I")
-_MASK_DELTA = 0xA282EAD8
+CHUNK_BYTES = 4 << 20  # read at once: thousands of records, and small beside a bucket
 
 
 class WrittenFile(NamedTuple):
@@ -46,10 +51,10 @@ class WrittenFile(NamedTuple):
     sha256: str
 
 
-@lru_cache(maxsize=1)
-def _crc32c() -> Callable[[bytes], int]:
-    function: Callable[[bytes], int] = require("google_crc32c").value
-    return function
+class Digest(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, content: bytes, /) -> None: ...
 
 
 def masked_crc(content: bytes) -> int:
@@ -58,23 +63,55 @@ def masked_crc(content: bytes) -> int:
     >>> hex(masked_crc(bytes(32)))  # crc32c is 0x8a9136aa, RFC 3720, B.4
     '0xfd7fffa'
     """
-    crc = _crc32c()(content)
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+    crc = codec().crc32c(content)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-@lru_cache(maxsize=4096)
-def _header(length: int) -> bytes:
-    return _HEADER.pack(length, masked_crc(length.to_bytes(8, "little")))
+def encode_records(layout: ExampleLayout, columns: Columns) -> tuple[Bytes, Ints]:
+    """Return rows as the records of a TFRecord file, and where each ends.
+
+    Parameters
+    ----------
+    layout : ExampleLayout
+    columns : feature name -> array, shape (rows, length of the feature)
+        As for `ExampleLayout.encode`.
+
+    Returns
+    -------
+    uint8 array, shape (bytes of all records,)
+    int64 array, shape (rows,)
+
+    Raises
+    ------
+    ValueError
+        For columns that do not fit the layout, and for a negative value.
+
+    Examples
+    --------
+    >>> records, stops = encode_records(ExampleLayout({"a": 1}), {"a": np.array([[1], [300]])})
+    >>> stops.tolist()
+    [30, 61]
+
+    """
+    return layout.encode_as(columns, is_framed=True)
 
 
-def frame(messages: NDArray[np.uint8], stops: Ints) -> list[bytes]:
-    """Return each message as a record of a TFRecord file."""
-    content = messages.tobytes()
-    records = []
-    for start, stop in row_slices(stops):
-        message = content[start:stop]
-        records.append(_header(stop - start) + message + _FOOTER.pack(masked_crc(message)))
-    return records
+def decode_records(layout: ExampleLayout, records: Bytes, stops: Ints) -> dict[str, NDArray[Any]]:
+    """Return the columns of records that `encode_records` made and `read_records` checked.
+
+    Raises
+    ------
+    RecordsError
+        If a record has another layout; the text names its number in the batch.
+
+    """
+    return layout.decode_as(records, stops, is_framed=True)
+
+
+def frame(messages: Bytes, stops: Ints) -> tuple[Bytes, Ints]:
+    """Return messages as the records of a TFRecord file, and where each ends."""
+    stops = checked_stops(messages, stops, at_least=0)
+    return codec().frame(messages, stops), stops + FRAME_BYTES * np.arange(1, len(stops) + 1)
 
 
 class ShardWriter:
@@ -87,13 +124,12 @@ class ShardWriter:
         self._records = 0
         self._bytes = 0
 
-    def write(self, records: list[bytes]) -> None:
-        """Append framed records."""
-        content = b"".join(records)
-        self._stream.write(content)
-        self._sha256.update(content)
-        self._records += len(records)
-        self._bytes += len(content)
+    def write(self, records: Bytes, stops: Ints) -> None:
+        """Append framed records, one for each stop."""
+        self._stream.write(records.data)
+        self._sha256.update(records.data)
+        self._records += len(stops)
+        self._bytes += len(records)
 
     def close(self) -> WrittenFile:
         """Flush to the disk and describe the file."""
@@ -110,10 +146,19 @@ class ShardWriter:
             self._stream.close()
 
 
-def read_messages(path: Path, batch_size: int) -> Iterator[tuple[NDArray[np.uint8], Ints, int]]:
-    """Yield messages, at most `batch_size` at a time.
+def read_records(
+    path: Path, batch_size: int, digest: Digest | None = None
+) -> Iterator[tuple[Bytes, Ints, int]]:
+    """Yield the records of a file, `batch_size` at a time and fewer at its end.
 
-    Each item is their bytes, where each ends, and the number of the first.
+    Each item is their bytes, where each ends, and the number of the first. Every checksum is verified.
+
+    Parameters
+    ----------
+    path : Path
+    batch_size : int >= 1
+    digest : hash object, optional
+        Updated with every byte of the file.
 
     Raises
     ------
@@ -122,39 +167,57 @@ def read_messages(path: Path, batch_size: int) -> Iterator[tuple[NDArray[np.uint
         record and byte.
 
     """
-    with path.open("rb") as stream:
-        record = offset = 0
-        messages: list[bytes] = []
-        while header := stream.read(_HEADER.size):
-            message = _read_message(
-                stream.read, header, f"{path}: record {record} at byte {offset}"
-            )
-            messages.append(message)
-            record += 1
-            offset += FRAME_BYTES + len(message)
-            if len(messages) == batch_size:
-                yield _joined(messages, record)
-                messages = []
-        if messages:
-            yield _joined(messages, record)
+    place = _Place(path, 0, 0)
+    content = b""  # from `place` on
+    with path.open("rb", buffering=0) as stream:
+        is_at_end = False
+        while not is_at_end:
+            # Twice as much as there is, where a batch is longer than a chunk.
+            more = stream.read(max(CHUNK_BYTES, len(content)))
+            is_at_end = not more
+            if digest is not None:
+                digest.update(more)
+            content += more
+            start = place.byte
+            for records, stops in _batches(content, batch_size, is_at_end, place):
+                yield records, stops, place.record
+                place = place.behind(stops)
+            content = content[place.byte - start :]
+    if content:
+        raise RecordsError(f"{place} ends after {len(content)} bytes; {_REMEDY}")
 
 
-def _joined(messages: list[bytes], next_record: int) -> tuple[NDArray[np.uint8], Ints, int]:
-    stops = np.cumsum([len(message) for message in messages], dtype=np.int64)
-    return np.frombuffer(b"".join(messages), np.uint8), stops, next_record - len(messages)
+_REMEDY = "the file is damaged; build the records again"
 
 
-def _read_message(read: Callable[[int], bytes], header: bytes, where: str) -> bytes:
-    remedy = "the file is damaged; build the records again"
-    if len(header) < _HEADER.size:
-        raise RecordsError(f"{where} ends after {len(header)} bytes; {remedy}")
-    length, length_crc = _HEADER.unpack(header)
-    if length_crc != masked_crc(header[:8]):
-        raise RecordsError(f"{where}: the checksum of its length does not match; {remedy}")
-    content = read(length + _FOOTER.size)
-    if len(content) < length + _FOOTER.size:
-        raise RecordsError(f"{where} ends after {_HEADER.size + len(content)} bytes; {remedy}")
-    message = content[:length]
-    if _FOOTER.unpack_from(content, length)[0] != masked_crc(message):
-        raise RecordsError(f"{where}: the checksum of its content does not match; {remedy}")
-    return message
+class _Place(NamedTuple):
+    """Where a record begins."""
+
+    path: Path
+    record: int
+    byte: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: record {self.record} at byte {self.byte}"
+
+    def behind(self, stops: Ints) -> _Place:
+        """Return the place behind records that begin here."""
+        size = int(stops[-1]) if len(stops) else 0
+        return _Place(self.path, self.record + len(stops), self.byte + size)
+
+
+def _batches(
+    content: bytes, batch_size: int, is_at_end: bool, place: _Place
+) -> Iterator[tuple[Bytes, Ints]]:
+    """Yield the full batches of a part of a file; at the file's end also what is left."""
+    rest = np.frombuffer(content, np.uint8)
+    while True:
+        stops, damage = codec().check(rest, batch_size)
+        behind = place.behind(stops)
+        if damage:
+            raise RecordsError(f"{behind}: the checksum of its {damage} does not match; {_REMEDY}")
+        if len(stops) == 0 or (len(stops) < batch_size and not is_at_end):
+            return
+        size = behind.byte - place.byte
+        yield rest[:size], stops
+        rest, place = rest[size:], behind
