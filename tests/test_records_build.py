@@ -141,7 +141,7 @@ def test_tf_data_reads_the_records(built):
         name: tf.io.FixedLenFeature([length], tf.int64)
         for name, (length, _) in built.manifest.features[32].items()
     }
-    dataset = tf.data.TFRecordDataset(built.files).batch(100)
+    dataset = tf.data.TFRecordDataset(built.files()).batch(100)
     parsed = list(dataset.map(lambda r: tf.io.parse_example(r, spec)).as_numpy_iterator())
     columns = all_columns(built)
     assert set(parsed[0]) == set(columns) == {

@@ -180,7 +180,7 @@ def _tensorflow_pipeline(opened: Records, num_epochs: int, has_masks: bool) -> A
 
     def read_epoch(epoch: Any) -> Any:
         # Batched before parsing: one call for many rows is several times faster than one each.
-        batches = tf.data.TFRecordDataset(opened.files).batch(BATCH_ROWS)
+        batches = tf.data.TFRecordDataset(opened.files()).batch(BATCH_ROWS)
         rows = batches.map(lambda examples: tf.io.parse_example(examples, spec))
         return rows.map(lambda row: draw(row, epoch) if has_masks else row["input_ids"])
 

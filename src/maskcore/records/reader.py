@@ -1,91 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading records as numpy arrays, every checksum verified, and the masks of their rows.
 
-Owns `open`. Knows nothing of how records are made.
+Owns `open`. Knows nothing of how records are made, nor of their bytes: encoders.py gives columns.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import maskcore
+from maskcore import _checks
+from maskcore.config import MaskConfig
+from maskcore.errors import value_error
 from maskcore.masking import MaskedIndices
 from maskcore.records._errors import RecordsError
-from maskcore.records.example import ExampleLayout
-from maskcore.records.manifest import Manifest, read_manifest
+from maskcore.records.encoders import Encoder, make_encoder
+from maskcore.records.manifest import Manifest, ShardEntry, read_manifest
 from maskcore.records.schema import (
     MASKED_LM_COUNTS,
     MASKED_LM_POSITIONS,
+    MASKED_LM_WEIGHTS,
+    STATIC_EPOCH,
     Columns,
     derive_indices,
     derive_spans,
+    row_format,
 )
-from maskcore.records.tfrecord import decode_records, read_records
 
-__all__ = ["Records", "open_records"]
+__all__ = ["Records", "encoder_of", "open_records"]
 
-Ints = NDArray[np.int64]
+_BATCH_SIZE = _checks.IntegerRange(
+    "batch_size", 1, 2**31, "in [1, 2**31)", "pass the number of rows to hold at a time"
+)
+# Numbers in a batch of single rows: a few megabytes.
+_VALUES_AT_ONCE = 1 << 19
+
+
+def encoder_of(manifest: Manifest, bin_length: int) -> Encoder:
+    """Return what reads the files of a bin.
+
+    Raises
+    ------
+    RecordsError
+        If the manifest states other features than this maskcore reads.
+
+    """
+    tokenizer = manifest.tokenizer
+    encoder = make_encoder(
+        row_format(manifest, bin_length, tokenizer.vocab_size, tokenizer.special_tokens)
+    )
+    stated = manifest.features.get(bin_length)
+    if stated != encoder.features:
+        raise RecordsError(
+            f"MANIFEST.json: features of rows of {bin_length} are {stated}, this maskcore reads "
+            f"{encoder.features}; use the maskcore that wrote it ({manifest.maskcore_version})"
+        )
+    return encoder
 
 
 class Records:
-    """The rows of a folder, in the order of its shards.
+    """The rows of a folder, in the order of its files.
 
-    Iterating gives one row at a time: feature name -> int64 array of the length in
-    `manifest.features` of its bin.
+    Iterating gives one row at a time: name -> int64 array (float32 for `masked_lm_weights`); rows of
+    several bins have different lengths. The names are those of docs/records.md, whatever the layout.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._layout = ExampleLayout(
-            {name: entry.length for name, entry in manifest.features[manifest.seq_length].items()}
-        )
+        self._encoders = {length: encoder_of(manifest, length) for length in manifest.bins}
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.manifest.num_rows
 
-    def __iter__(self) -> Iterator[dict[str, Ints]]:
-        for columns in self.batches(1024):
-            for row in range(len(columns["row_id"])):
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        rows_at_once = max(1, _VALUES_AT_ONCE // self.manifest.seq_length)
+        for columns in self.batches(rows_at_once):
+            for row in range(len(columns["input_ids"])):
                 yield {name: column[row] for name, column in columns.items()}
 
-    @property
-    def files(self) -> list[str]:
-        """The shards' paths, for `tf.data.TFRecordDataset` and its like."""
-        return [str(self.folder / shard.file) for shard in self.manifest.shards]
-
-    def batches(self, batch_size: int) -> Iterator[dict[str, Ints]]:
-        """Yield rows as columns: feature name -> int64 array, shape (rows, length).
+    def files(self, seq_length: int | None = None) -> list[str]:
+        """Return the files' paths, for `tf.data.TFRecordDataset` and its like.
 
         Parameters
         ----------
-        batch_size : int >= 1
-            Rows in a batch; the last batch of a shard may have fewer.
+        seq_length : int, optional
+            Only those with rows of this length, which is one of `manifest.bins`.
+
+        """
+        return [str(self.folder / shard.file) for shard in self._shards(seq_length)]
+
+    def _shards(self, seq_length: int | None) -> list[ShardEntry]:
+        bins = self.manifest.bins
+        if seq_length is not None and seq_length not in bins:
+            raise value_error(
+                "seq_length",
+                f"one of {', '.join(map(str, bins))}",
+                seq_length,
+                "None takes all rows",
+            )
+        shards = self.manifest.shards
+        return [shard for shard in shards if seq_length in (None, shard.bin_length)]
+
+    def batches(
+        self, batch_size: int, seq_length: int | None = None
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Return an iterator over rows as columns.
+
+        Parameters
+        ----------
+        batch_size : int in [1, 2**31)
+            Rows in a batch; the last batch of a file may have fewer.
+        seq_length : int, optional
+            Only rows of this length, which is one of `manifest.bins`. Otherwise batches of different
+            lengths follow one another.
+
+        Returns
+        -------
+        iterator of dict
+            Name -> int64 array (float32 for `masked_lm_weights`), shape (rows, values).
 
         Raises
         ------
         RecordsError
-            For a damaged record; the text names file, record and byte.
+            While iterating, for a damaged record; the text names file, record and byte.
 
         """
-        for shard in self.manifest.shards:
+        batch_size = _checks.integer(_BATCH_SIZE, batch_size)
+        return self._batches(batch_size, self._shards(seq_length))
+
+    def _batches(
+        self, batch_size: int, shards: list[ShardEntry]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        for shard in shards:
             path = self.folder / shard.file
             num_records = 0
-            for records, stops, first in read_records(path, batch_size):
-                try:
-                    columns = decode_records(self._layout, records, stops)
-                except RecordsError as error:
-                    raise RecordsError(
-                        f"{path}: in the batch that begins at record {first}, {error}; build the "
-                        "records again"
-                    ) from None
-                num_records += len(stops)
+            for columns, _ in self._encoders[shard.bin_length].read(path, batch_size):
+                num_records += len(columns["input_ids"])
                 yield columns
             if num_records != shard.records:
                 raise RecordsError(
@@ -104,12 +163,14 @@ class Records:
         Returns
         -------
         MaskedIndices
-            Positions int32 and weights float32, shape (rows, max_predictions).
+            Positions int32 and weights float32, shape (rows, P): P is `max_predictions` of the
+            manifest, in shorter bins what a full row needs.
 
         Raises
         ------
         RecordsError
-            If the records were made for another version of the masking algorithm.
+            If the records were made for another version of the masking algorithm, or hold their
+            masks only (schema "bert").
 
         Notes
         -----
@@ -117,16 +178,32 @@ class Records:
         epochs that are stored they are the stored ones.
 
         """
-        self._check_algorithm()
-        return derive_indices(self.manifest.mask, columns, epoch)
+        return derive_indices(self._mask(columns), columns, epoch)
 
     def spans(self, columns: Columns, epoch: ArrayLike = 0) -> NDArray[np.int32]:
         """Return the same masks as span numbers, shape (rows, seq_length); 0: not masked."""
-        self._check_algorithm()
-        return derive_spans(self.manifest.mask, columns, epoch)
+        return derive_spans(self._mask(columns), columns, epoch)
+
+    def _mask(self, columns: Columns) -> MaskConfig:
+        """Return how the masks of a batch are drawn; raise where that cannot be known."""
+        if self.manifest.schema == "bert":
+            raise RecordsError(
+                f"{self.folder}: rows of schema 'bert' are masked already; use stored_masks(columns, 0)"
+            )
+        made_for = self.manifest.algorithm_version
+        if made_for != maskcore.ALGORITHM_VERSION:
+            raise RecordsError(
+                f"{self.folder}: made for version {made_for} of the masking algorithm, this "
+                f"maskcore has {maskcore.ALGORITHM_VERSION}; use the maskcore that made it "
+                f"({self.manifest.maskcore_version}), its stored masks, or build again"
+            )
+        form = self._encoders[columns["input_ids"].shape[1]].form
+        return replace(self.manifest.mask, max_predictions=form.max_predictions)
 
     def stored_masks(self, columns: Columns, epoch: int) -> MaskedIndices:
         """Return the masks that the records hold for an epoch, in the form of `masks`.
+
+        Rows of schema "bert" hold one mask, that of epoch 0.
 
         Raises
         ------
@@ -134,27 +211,20 @@ class Records:
             If the epoch is not stored.
 
         """
-        stored = self.manifest.mask_epochs
+        is_static = self.manifest.schema == "bert"
+        stored = STATIC_EPOCH + 1 if is_static else self.manifest.mask_epochs
         if not 0 <= epoch < stored:
             raise ValueError(
                 f"epoch must be in [0, {stored}), the epochs stored in {self.folder}, got "
                 f"{epoch}; derive it with masks()"
             )
+        if is_static:
+            positions = columns[MASKED_LM_POSITIONS]
+            return MaskedIndices(positions.astype(np.int32), columns[MASKED_LM_WEIGHTS])
         counts = columns[MASKED_LM_COUNTS][:, epoch]
         positions = columns[MASKED_LM_POSITIONS].reshape(len(counts), stored, -1)[:, epoch]
         weights = np.arange(positions.shape[1]) < counts[:, None]
         return MaskedIndices(positions.astype(np.int32), weights.astype(np.float32))
-
-    def _check_algorithm(self) -> None:
-        made_for = self.manifest.algorithm_version
-        if made_for != maskcore.ALGORITHM_VERSION:
-            raise RecordsError(
-                f"{self.folder}: made for version {made_for} of the masking algorithm, this "
-                "maskcore has "
-                f"{maskcore.ALGORITHM_VERSION}; use the maskcore that made it "
-                f"({self.manifest.maskcore_version}), "
-                "its stored masks, or build again"
-            )
 
 
 def open_records(folder: str | os.PathLike[str]) -> Records:
@@ -188,15 +258,21 @@ def open_records(folder: str | os.PathLike[str]) -> Records:
     path = Path(folder)
     manifest = read_manifest(path)
     for shard in manifest.shards:
-        file = path / shard.file
-        if not file.is_file():
-            raise RecordsError(
-                f"{file}: missing, the manifest lists it; copy the whole folder, or build again"
-            )
-        size = file.stat().st_size
-        if size != shard.bytes:
-            raise RecordsError(
-                f"{file}: {size} bytes, the manifest says {shard.bytes}; copy it again, or build "
-                "the records again"
-            )
+        problem = size_problem(path, shard)
+        if problem:
+            raise RecordsError(problem)
     return Records(path, manifest)
+
+
+def size_problem(folder: Path, shard: ShardEntry) -> str | None:
+    """Say what is wrong with a shard as far as it can be seen without reading it; None: nothing."""
+    file = folder / shard.file
+    if not file.is_file():
+        return f"{file}: missing, the manifest lists it; copy the whole folder, or build again"
+    size = file.stat().st_size
+    if size != shard.bytes:
+        return (
+            f"{file}: {size} bytes, the manifest says {shard.bytes}; copy it again, or build the "
+            "records again"
+        )
+    return None

@@ -216,9 +216,7 @@ def column_lengths(form: RowFormat) -> dict[str, int]:
             SEGMENT_IDS: length,
         }
         return dict(sorted(lengths.items()))
-    lengths = {
-        name: length for name in ("attention_mask", "input_ids", "token_type_ids", "word_ids")
-    }
+    lengths = dict.fromkeys(("attention_mask", "input_ids", "token_type_ids", "word_ids"), length)
     lengths["row_id"] = 1
     if form.has_labels:
         lengths[NEXT_SENTENCE_LABELS] = 1
