@@ -214,7 +214,7 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         (["{corpus}", "--out", "{tmp}/t.json"], "t.json: is a file; pass a folder"),
         (["{corpus}", "--out", "{tmp}"], "which belongs to the corpus; put the records elsewhere"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/none.json"], "none.json: No such file"),
-        (["{corpus}", "--out", "{out}", "--tokenizer", "{corpus}"], "not a tokenizer.json"),
+        (["{corpus}", "--out", "{out}", "--tokenizer", "{corpus}"], "a vocab.txt has one piece a line"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/binary"], "not a tokenizer.json"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/bare.json"], "the vocabulary lacks [CLS] or <s>"),
     ],

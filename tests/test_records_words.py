@@ -3,14 +3,14 @@
 
 import json
 from pydoc_data.topics import topics
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from maskcore.records import RecordsError
-from maskcore.records.readers import DocumentKey, TextBatch
-from maskcore.records.tokenise import Tokeniser, train_wordpiece
+from maskcore.records.tokenise import tokeniser_from_content, train_wordpiece
 
 KOREAN = [
     "어제 저녁에 친구들과 함께 한강 공원에서 자전거를 탔다.",
@@ -23,6 +23,21 @@ KOREAN = [
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+class Sentences(NamedTuple):
+    """What tokenising needs of a document."""
+
+    key: bytes
+    sentences: list[str]
+
+
+def tokeniser_of(text):
+    return tokeniser_from_content(text.encode(), "tokenizer.json", source="test")
+
+
+def encode(tokeniser, *sentences):
+    return tokeniser.encode([Sentences(b"a", list(sentences))])
+
+
 def english_lines():
     lines = [line.strip() for text in topics.values() for line in text.split("\n")]
     return [line for line in lines if line]
@@ -30,8 +45,7 @@ def english_lines():
 
 def words_of(tokeniser, sentence):
     """Return the pieces of a sentence, grouped into words."""
-    batch = TextBatch(False, [DocumentKey("a", 0)], [sentence], [0])
-    tokens = tokeniser.encode(batch)
+    tokens = encode(tokeniser, sentence)
     words = []
     for token, starts in zip(tokens.ids.tolist(), tokens.starts_word.tolist(), strict=True):
         if starts:
@@ -46,7 +60,7 @@ def trained(model, trainer, steps, lines, normalizer=None):
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     tokenizer.train_from_iterator(lines, trainer)
-    return Tokeniser(tokenizer.to_str(), "test")
+    return tokeniser_of(tokenizer.to_str())
 
 
 def byte_level(lines, vocab_size=600):
@@ -81,7 +95,7 @@ def test_wordpiece_words_are_those_the_tokenizer_reports():
         words = encoding.word_ids
         expected_ids += encoding.ids
         expected_starts += [t == 0 or words[t] != words[t - 1] for t in range(len(words))]
-    tokens = tokeniser.encode(TextBatch(False, [DocumentKey("a", 0)], lines, [0] * len(lines)))
+    tokens = encode(tokeniser, *lines)
     assert len(expected_ids) > 100_000
     assert tokens.ids.tolist() == expected_ids
     assert tokens.starts_word.tolist() == expected_starts
@@ -106,10 +120,9 @@ def test_byte_level_words():
 def test_byte_level_parts_of_characters_stay_together():
     """Korean and Chinese that the vocabulary knows only byte by byte."""
     tokeniser = byte_level(english_lines())
-    ids = tokeniser.encode(TextBatch(False, [DocumentKey("a", 0)], ["학교(中文)"], [0])).ids
+    ids = encode(tokeniser, "학교(中文)").ids
     assert len(ids) == 14  # nothing merged: 12 bytes of four characters and two brackets
-    batch = TextBatch(False, [DocumentKey("a", 0)], ["학교(中文), 집에"], [0])
-    tokens = tokeniser.encode(batch)
+    tokens = encode(tokeniser, "학교(中文), 집에")
     starts = np.flatnonzero(tokens.starts_word).tolist()
     # 학교 is 6 bytes, then "(", then one word for each of 中 and 文, then ")," and " 집에".
     assert starts == [0, 6, 7, 10, 13, 15]
@@ -133,7 +146,7 @@ def test_metaspace_byte_fallback():
     tokenizer = Tokenizer(models.Unigram(vocab, unk_id=0, byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.add_special_tokens(SPECIAL)
-    tokeniser = Tokeniser(tokenizer.to_str(), "test")
+    tokeniser = tokeniser_of(tokenizer.to_str())
     assert tokeniser.rule.text([1, 2, 3 + 0xEC, 3 + 0x95, 3 + 0x88]) == " a안"
     assert len(words_of(tokeniser, "a안 (")) == 2
 
@@ -158,14 +171,15 @@ def test_word_level_tokens_are_words():
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1, "[UNK]": 2}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(SPECIAL)
-    assert words_of(Tokeniser(tokenizer.to_str(), "test"), "a b c") == [" a", " b", " [UNK]"]
+    assert words_of(tokeniser_of(tokenizer.to_str()), "a b c") == [" a", " b", " [UNK]"]
 
 
 def test_a_model_that_hides_its_words_is_refused():
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens(SPECIAL)
     with pytest.raises(RecordsError, match="cannot tell where words begin in a BPE model"):
-        Tokeniser(tokenizer.to_str(), "test")
+        tokeniser_of(tokenizer.to_str())
 
 
 @pytest.mark.parametrize(
@@ -178,13 +192,13 @@ def test_a_model_that_hides_its_words_is_refused():
 )
 def test_what_is_no_tokenizer_is_refused(text, problem):
     with pytest.raises(RecordsError, match=problem):
-        Tokeniser(text, "test")
+        tokeniser_of(text)
 
 
 def test_missing_special_tokens_are_named():
     tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "[CLS]": 1, "a": 2}, unk_token="[UNK]"))
     with pytest.raises(RecordsError) as caught:
-        Tokeniser(tokenizer.to_str(), "some.json")
+        tokeniser_from_content(tokenizer.to_str().encode(), "tokenizer.json", source="some.json")
     assert "some.json: the vocabulary lacks [SEP] or </s>, [PAD] or <pad>, [MASK] or <mask>" in str(
         caught.value
     )
@@ -196,11 +210,11 @@ def test_truncation_padding_and_special_tokens_in_the_text_are_defused():
     tokenizer = Tokenizer.from_str(base.json_text)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=64)
-    tokeniser = Tokeniser(tokenizer.to_str(), "test")
+    tokeniser = tokeniser_of(tokenizer.to_str())
     sentence = "The name of the module is [MASK] and not [SEP]."
-    batch = TextBatch(False, [DocumentKey("a", 0)], [sentence, "the"], [0, 0])
-    tokens = tokeniser.encode(batch)
-    assert tokens.sentence_lengths.tolist() == base.encode(batch).sentence_lengths.tolist()
+    tokens = encode(tokeniser, sentence, "the")
+    expected = encode(base, sentence, "the")
+    assert tokens.sentence_lengths.tolist() == expected.sentence_lengths.tolist()
     assert tokens.sentence_lengths[1] == 1
     assert not tokens.is_special.any()
     text = tokeniser.rule.text(tokens.ids.tolist()).replace(" ", "")

@@ -1,37 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From sentences to token ids: a tokenizer.json of Hugging Face, given or trained.
+"""From documents to token ids, with the words that tokens begin.
 
-Owns how a tokenizer is loaded, made safe, and trained the same way every time. Knows nothing of
-rows or files of records.
+Owns the tokeniser that the rest of the records sees, whatever file it comes from: a tokenizer.json,
+a BERT vocab.txt, a SentencePiece .model. Knows nothing of rows or files of records.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import string
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.errors import value_error
-from maskcore.records._errors import RecordsError, require
-from maskcore.records.readers import DocumentKey, TextBatch
-from maskcore.records.words import WordRule, word_rule
+from maskcore.records._errors import RecordsError
+from maskcore.records.readers import TextBatch
+from maskcore.records.tokenised import SpecialToken, TokenisedDocuments
+from maskcore.records.tokenising import bert_vocabulary, huggingface, sentencepiece_model
+from maskcore.records.tokenising.chunk_rule import ChunkRule, NotCut
+from maskcore.records.tokenising.self_test import SAMPLE
+from maskcore.records.tokenising.word_cache import FlatIds, word_cache
+from maskcore.records.tokenising.word_separator import WordSeparator, starts_by_boundaries
+from maskcore.records.tokenising.wordpiece_training import (
+    DEFAULT_VOCAB_SIZE,
+    check_vocab_size,
+    trained_wordpiece,
+)
+from maskcore.records.words import WordRule
+
+if TYPE_CHECKING:
+    from maskcore.records.documents import Document
+    from maskcore.records.readers import DocumentKey
 
 __all__ = [
+    "DEFAULT_VOCAB_SIZE",
     "SpecialToken",
     "TokenBatch",
     "Tokeniser",
     "check_vocab_size",
     "load_tokeniser",
+    "tokeniser_from_content",
     "train_wordpiece",
 ]
 
@@ -43,19 +56,26 @@ SPECIAL_TOKENS = {
     "mask": ("[MASK]", "<mask>"),
     "unk": ("[UNK]", "<unk>"),
 }
-TRAINED_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# The size of the published English BERT vocabularies (Devlin et al. 2019: "30,000 token
-# vocabulary").
-DEFAULT_VOCAB_SIZE = 30_522
-MIN_VOCAB_SIZE = 32  # the special tokens and a few letters
-CONTINUING_PREFIX = "##"
 
 
-class SpecialToken(NamedTuple):
-    """A token with a role."""
+class TokenModel(Protocol):
+    """What a kind of tokenizer file gives: tokenising/huggingface.py, sentencepiece_model.py."""
 
-    token: str
-    id: int
+    kind: str
+    content: bytes
+    file_name: str
+    vocabulary: dict[str, int]
+    rule: WordRule
+    special_tokens_way_out: str
+
+    def encode(self, texts: list[str]) -> FlatIds:
+        """Return the ids of all texts."""
+
+    def token_starts(self, texts: list[str]) -> list[NDArray[np.int64]]:
+        """Return for each text the character at which each of its tokens begins."""
+
+    def chunk_rule(self) -> ChunkRule | NotCut:
+        """Return how text may be cut for the cache."""
 
 
 @dataclass(slots=True)
@@ -76,50 +96,133 @@ class TokenBatch:
 
 
 class Tokeniser:
-    """A tokenizer made safe: no truncation, no padding, no special tokens out of the text."""
+    """A tokenizer made safe: no truncation, no padding, no special tokens out of the text.
 
-    def __init__(self, json_text: str, source: str) -> None:
-        self.json_text = json_text
-        self.sha256 = hashlib.sha256(json_text.encode()).hexdigest()
-        try:
-            self._tokenizer = require("tokenizers").Tokenizer.from_str(json_text)
-            settings = json.loads(json_text)
-        except ImportError:
-            raise
-        except Exception as error:  # the library raises plain Exception for a bad file
-            raise RecordsError(
-                f"{source}: not a tokenizer.json of Hugging Face tokenizers ({error}); "
-                "pass one, or leave --tokenizer out to train one"
-            ) from None
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        self.vocab_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        self.special = _find_special_tokens(vocabulary, source)
+    Where it can be shown to be exact (`tokenising/chunk_rule.py`, and a test on sample text), words
+    that were seen before are looked up instead of tokenised again; ids are the same either way. One
+    thread at a time. Pickling sends the file's content.
+
+    Attributes
+    ----------
+    kind : str
+        "wordpiece", "bpe", "byte-bpe", "unigram", "word-level" or "sentencepiece".
+    content : bytes
+        What is stored beside the records, as `file_name`.
+    sha256 : str
+        Of `content`.
+    vocab_size : int
+        Ids are in [0, vocab_size).
+    special : dict of str to SpecialToken
+        By role: "cls", "sep", "pad", "mask" and, where there is one, "unk".
+    rule : WordRule
+        Where words begin.
+    why_not_cached : str or None
+        None if words are looked up.
+
+    """
+
+    def __init__(self, model: TokenModel, source: str, word_separator: str | None = None) -> None:
+        self._model = model
+        self.kind = model.kind
+        self.content = model.content
+        self.file_name = model.file_name
+        self.sha256 = hashlib.sha256(model.content).hexdigest()
+        self.rule = model.rule
+        self.vocab_size: int = self.rule.begins.size
+        self.special = _find_special_tokens(model, source)
         self.unk_id = self.special["unk"].id if "unk" in self.special else -1
-        self.rule: WordRule = word_rule(settings, vocabulary)
-        self._is_special = np.zeros(self.rule.begins.size, dtype=bool)
+        self.word_separator = word_separator
+        self._separator = None if word_separator is None else WordSeparator(word_separator)
+        self._is_special = np.zeros(self.vocab_size, dtype=bool)
         for role, token in self.special.items():
             self._is_special[token.id] = role != "unk"
+        self._encode, self.why_not_cached = _encoder(model)
 
-    def encode(self, batch: TextBatch) -> TokenBatch:
-        """Return the batch's tokens; sentences without any are counted and left out."""
-        encodings = self._tokenizer.encode_batch_fast(batch.sentences, add_special_tokens=False)
-        sentence_ids = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, sentence_ids), np.int64, len(sentence_ids))
-        flat = [token for ids in sentence_ids for token in ids]
-        ids = np.array(flat, dtype=np.int32)
-        keep = lengths > 0
-        lengths = lengths[keep]
+    @property
+    def json_text(self) -> str:
+        """The tokenizer.json."""
+        return self.content.decode("utf-8")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tokeniser_from_content, (self.content, self.file_name, self.word_separator)
+
+    @overload
+    def encode(self, documents: TextBatch) -> TokenBatch: ...
+    @overload
+    def encode(self, documents: Sequence[Document]) -> TokenisedDocuments: ...
+    def encode(self, documents: Any) -> TokenBatch | TokenisedDocuments:
+        """Return the tokens of documents; sentences without any are counted and left out.
+
+        Parameters
+        ----------
+        documents : sequence of Document
+            Their sentences hold no line ends and no white space at their ends.
+
+        Returns
+        -------
+        TokenisedDocuments
+
+        Raises
+        ------
+        RecordsError
+            For text that cannot be written as UTF-8: a lone surrogate.
+
+        """
+        if isinstance(documents, TextBatch):
+            return self._encode_text_batch(documents)
+        sentences = [sentence for document in documents for sentence in document.sentences]
+        num_sentences = [len(document.sentences) for document in documents]
+        try:
+            ids, starts_word, lengths = self._encode_sentences(sentences)
+        except UnicodeEncodeError:
+            raise _surrogate_error(documents) from None
+        has_tokens = lengths > 0
+        before = np.concatenate([[0], np.cumsum(has_tokens)])
+        stops = np.cumsum(np.array(num_sentences, dtype=np.int64))
+        per_document = before[stops] - before[stops - num_sentences]
+        return TokenisedDocuments(
+            ids,
+            starts_word,
+            self._is_special[ids],
+            lengths[has_tokens],
+            per_document.astype(np.int64),
+            [document.key for document in documents],
+            int(np.count_nonzero(~has_tokens)),
+        )
+
+    def _encode_sentences(
+        self, sentences: list[str]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int64]]:
+        """Return ids, which of them start a word, and the tokens of each sentence."""
+        separated = {}
+        if self._separator is not None:
+            separated = {
+                number: self._separator.take_out(sentence)
+                for number, sentence in enumerate(sentences)
+                if self._separator.character in sentence
+            }
+            sentences = list(sentences)
+            for number, cut in separated.items():
+                sentences[number] = cut.text
+        ids, lengths = self._encode(sentences)
         sentence_starts = np.cumsum(lengths) - lengths
-        is_special = self._is_special[ids]
-        starts_word = self.rule.word_starts(ids, sentence_starts)
+        starts_word = self.rule.word_starts(ids, sentence_starts[lengths > 0])
+        token_starts = self._model.token_starts([cut.text for cut in separated.values()])
+        for (number, cut), of_tokens in zip(separated.items(), token_starts, strict=True):
+            first = sentence_starts[number]
+            starts_word[first : first + lengths[number]] = starts_by_boundaries(
+                of_tokens, cut.boundaries
+            )
+        return ids, starts_word, lengths
+
+    def _encode_text_batch(self, batch: TextBatch) -> TokenBatch:
+        ids, starts_word, lengths = self._encode_sentences(batch.sentences)
+        keep = lengths > 0
         return TokenBatch(
             ids,
             starts_word,
-            is_special,
-            lengths,
+            self._is_special[ids],
+            lengths[keep],
             np.array(batch.sentence_documents, dtype=np.int64)[keep],
             batch.documents,
             batch.is_open,
@@ -127,12 +230,39 @@ class Tokeniser:
         )
 
 
-def _find_special_tokens(vocabulary: dict[str, int], source: str) -> dict[str, SpecialToken]:
+def _surrogate_error(documents: Sequence[Document]) -> RecordsError:
+    for document in documents:
+        for sentence in document.sentences:
+            try:
+                sentence.encode()
+            except UnicodeEncodeError as error:
+                return RecordsError(
+                    f"document {document.key!r}: a lone surrogate (U+{ord(sentence[error.start]):04X}) "
+                    "cannot be written as UTF-8; correct the text, or leave the document out"
+                )
+    raise AssertionError("no document holds a surrogate")
+
+
+def _encoder(model: TokenModel) -> tuple[Any, str | None]:
+    """Return the function that encodes sentences, and why it is not the cache's."""
+    rule = model.chunk_rule()
+    if isinstance(rule, NotCut):
+        return model.encode, rule.reason
+    cache = word_cache(rule, model.encode)
+    cached, plain = cache.encode(SAMPLE), model.encode(list(SAMPLE))
+    if not (
+        np.array_equal(cached.ids, plain.ids) and np.array_equal(cached.lengths, plain.lengths)
+    ):
+        return model.encode, "other ids on sample text"
+    return cache.encode, None
+
+
+def _find_special_tokens(model: TokenModel, source: str) -> dict[str, SpecialToken]:
     found = {}
     for role, names in SPECIAL_TOKENS.items():
-        name = next((name for name in names if name in vocabulary), None)
+        name = next((name for name in names if name in model.vocabulary), None)
         if name is not None:
-            found[role] = SpecialToken(name, vocabulary[name])
+            found[role] = SpecialToken(name, model.vocabulary[name])
     missing = [
         " or ".join(SPECIAL_TOKENS[role])
         for role in ("cls", "sep", "pad", "mask")
@@ -140,124 +270,92 @@ def _find_special_tokens(vocabulary: dict[str, int], source: str) -> dict[str, S
     ]
     if missing:
         raise RecordsError(
-            f"{source}: the vocabulary lacks {', '.join(missing)}; add them with "
-            "tokenizer.add_special_tokens(...)"
+            f"{source}: the vocabulary lacks {', '.join(missing)}; {model.special_tokens_way_out}"
         )
     return found
 
 
-def load_tokeniser(path: str | os.PathLike[str]) -> Tokeniser:
-    """Read a tokenizer.json.
+def load_tokeniser(
+    path: str | os.PathLike[str],
+    word_separator: str | None = None,
+    *,
+    lowercase: bool | None = None,
+) -> Tokeniser:
+    r"""Read a tokenizer: `.model` is SentencePiece, `.txt` a BERT vocabulary, others a tokenizer.json.
+
+    Parameters
+    ----------
+    path : path
+    word_separator : str, optional
+        A character that stands between words in the text. It is taken out before the text is
+        tokenised, and in a sentence that holds it words begin behind it and at white space, and
+        nowhere else.
+    lowercase : bool, optional
+        For a vocab.txt only: whether text becomes lower case. By default whether no piece of it
+        holds an upper-case letter. Accents are removed if it holds none either.
 
     Raises
     ------
     RecordsError
         If it is no such file, lacks special tokens, or does not show where words begin.
+    ImportError
+        If its library is missing.
     OSError
         If it cannot be read.
 
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "vocab.txt"
+    >>> _ = path.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\n")
+    >>> tokeniser = load_tokeniser(path)
+    >>> tokeniser.kind, tokeniser.vocab_size, tokeniser.rule.text([5, 6])
+    ('wordpiece', 7, ' playing')
+
     """
+    source, content = os.fspath(path), Path(path).read_bytes()
+    suffix = Path(path).suffix
+    if lowercase is not None and suffix != ".txt":
+        raise value_error(
+            "lowercase", "None for what is no vocab.txt", lowercase, "other files say it themselves"
+        )
+    if suffix == ".model":
+        return tokeniser_from_content(
+            content, sentencepiece_model.FILE_NAME, word_separator, source=source
+        )
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise RecordsError(
-            f"{path}: not a tokenizer.json, which is text in UTF-8; a SentencePiece .model must "
-            "be converted first"
+            f"{source}: not a tokenizer.json, which is text in UTF-8; name a SentencePiece model *.model"
         ) from None
-    return Tokeniser(text, os.fspath(path))
+    if suffix == ".txt":
+        text = bert_vocabulary.tokenizer_json_of_vocabulary(text, source, lowercase=lowercase)
+    return tokeniser_from_content(
+        text.encode(), huggingface.FILE_NAME, word_separator, source=source
+    )
 
 
-def check_vocab_size(vocab_size: int) -> None:
-    """Raise unless a vocabulary of this size can be trained."""
-    if vocab_size < MIN_VOCAB_SIZE:
-        raise value_error("vocab_size", f">= {MIN_VOCAB_SIZE}", vocab_size, "BERT has 30522")
+def tokeniser_from_content(
+    content: bytes,
+    file_name: str,
+    word_separator: str | None = None,
+    *,
+    source: str = "stored tokenizer",
+) -> Tokeniser:
+    """Make a tokeniser again from its `content` and `file_name`, as in another process."""
+    model: TokenModel
+    if file_name == sentencepiece_model.FILE_NAME:
+        model = sentencepiece_model.SentencePieceModel(content, source)
+    else:
+        model = huggingface.HuggingFaceModel(content, source)
+    return Tokeniser(model, source, word_separator)
 
 
 def train_wordpiece(
     sentence_batches: Iterable[list[str]], vocab_size: int = DEFAULT_VOCAB_SIZE
 ) -> Tokeniser:
-    """Train a cased WordPiece with BERT's normaliser and pre-tokenizer.
-
-    Accents stay, since removing them takes Hangul apart.
-
-    The same text gives the same vocabulary: the trainer of `tokenizers` numbers continuing pieces
-    in the order of a hash map (huggingface/tokenizers issue 1794), so all single characters, and
-    their continuing forms, are numbered here.
-
-    Parameters
-    ----------
-    sentence_batches : iterable of lists of str
-        The corpus; it is held in memory until the end.
-    vocab_size : int >= 32
-        Entries at most, the five special tokens included; a small corpus gives fewer.
-
-    Raises
-    ------
-    ValueError
-        For a size below 32.
-
-    """
-    check_vocab_size(vocab_size)
+    """Train a cased WordPiece on a corpus that is held in memory; see `trained_wordpiece`."""
     batches = list(sentence_batches)
-    letters, continuing = _alphabet(batches, vocab_size // 2)
-    tokenizers = require("tokenizers")
-    trainer = tokenizers.trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[*TRAINED_SPECIAL_TOKENS, *continuing],
-        initial_alphabet=letters,
-        limit_alphabet=len(letters),
-        continuing_subword_prefix=CONTINUING_PREFIX,
-        show_progress=False,
-    )
-    trained = _bert_tokenizer(tokenizers, {})
-    trained.train_from_iterator(batches, trainer)
-    # Built anew, since the trainer takes the continuing pieces for special tokens, too.
-    final = _bert_tokenizer(tokenizers, trained.get_vocab(with_added_tokens=False))
-    final.add_special_tokens(list(TRAINED_SPECIAL_TOKENS))
-    return Tokeniser(final.to_str(pretty=True) + "\n", "trained tokenizer")
-
-
-def _bert_tokenizer(tokenizers: Any, vocabulary: dict[str, int]) -> Any:
-    tokenizer = tokenizers.Tokenizer(
-        tokenizers.models.WordPiece(
-            vocabulary, unk_token="[UNK]", continuing_subword_prefix=CONTINUING_PREFIX
-        )
-    )
-    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(
-        lowercase=False, strip_accents=False
-    )
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = tokenizers.decoders.WordPiece(prefix=CONTINUING_PREFIX)
-    return tokenizer
-
-
-def _alphabet(batches: list[list[str]], room: int) -> tuple[list[str], list[str]]:
-    """Return the most frequent characters that fit, and the continuing pieces of letters."""
-    counts: Counter[str] = Counter()
-    for sentences in batches:
-        for sentence in sentences:
-            counts.update(sentence)
-    letters, continuing = [], []
-    for character in sorted(counts, key=lambda c: (-counts[c], c)):
-        if character.isspace() or unicodedata.category(character)[0] == "C":
-            continue  # BERT's normaliser drops control characters
-        stands_alone = _stands_alone(character)
-        room -= 1 if stands_alone else 2
-        if room < 0:
-            break
-        letters.append(character)
-        if not stands_alone:
-            continuing.append(CONTINUING_PREFIX + character)
-    return sorted(letters), sorted(continuing)
-
-
-def _stands_alone(character: str) -> bool:
-    """Whether BERT's pre-tokenizer makes the character a word: punctuation and ideographs."""
-    code = ord(character)
-    is_punctuation = character in string.punctuation or unicodedata.category(character)[0] == "P"
-    return (
-        is_punctuation
-        or 0x4E00 <= code <= 0x9FFF
-        or 0x3400 <= code <= 0x4DBF
-        or 0x20000 <= code <= 0x2CEAF
-    )
+    text = trained_wordpiece(lambda: batches, vocab_size)
+    return tokeniser_from_content(text.encode(), huggingface.FILE_NAME, source="trained tokenizer")

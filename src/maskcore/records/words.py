@@ -9,7 +9,7 @@ or masks.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from maskcore.records._errors import RecordsError
 
-__all__ = ["WordRule", "continuing_prefix_rule", "marked_space_rule", "word_rule"]
+__all__ = [
+    "WordRule",
+    "continuing_prefix_rule",
+    "end_of_word_rule",
+    "marked_space_rule",
+    "metaspace_rule",
+    "word_rule",
+]
 
 # What stands at an end of a piece. Equal kinds join into a word; CJK never joins.
 WITHIN_CHARACTER = 0  # the bytes of a part of a character: what came before decides
@@ -31,8 +38,9 @@ SPACE = 5  # a bare space marker: whatever follows joins it
 
 # Scripts written without spaces whose pieces are words: ideographs as in BERT's tokenization.py
 # `_is_chinese_char` (google-research/bert), and kana (Unicode blocks Hiragana, Katakana, Bopomofo,
-# their extensions and half-width forms).
+# their extensions and half-width forms); U+3005 to U+3007 repeat, end or stand for ideographs.
 _CJK_RANGES = (
+    (0x3005, 0x3007),
     (0x3040, 0x312F),
     (0x31A0, 0x31BF),
     (0x31F0, 0x31FF),
@@ -58,7 +66,9 @@ class WordRule:
     """None where `begins` says everything."""
     last_kinds: Kinds | None
     texts: tuple[bytes, ...]
-    """UTF-8, perhaps a part of a character, with the space that belongs before the piece."""
+    """UTF-8, perhaps a part of a character, with the space that belongs to the piece."""
+    ends: Bools | None = None
+    """Whether a word ends with the piece, so that the next one begins a word."""
 
     def word_starts(self, ids: NDArray[np.int32], sentence_starts: NDArray[np.int64]) -> Bools:
         """Return which of `ids` begin a word; the first of each sentence does."""
@@ -70,6 +80,8 @@ class WordRule:
             before = last[np.maximum.accumulate(known)][:-1]
             differs = (first[1:] != before) | (first[1:] == CJK)
             starts[1:] |= differs & (first[1:] != WITHIN_CHARACTER) & (before != SPACE)
+        if self.ends is not None:
+            starts[1:] |= self.ends[ids[:-1]]
         starts[sentence_starts] = True
         return starts
 
@@ -100,20 +112,25 @@ def word_rule(settings: Mapping[str, Any], vocabulary: Mapping[str, int]) -> Wor
         for step in _flatten(settings.get(part))
     ]
     types = {step.get("type") for step in steps}
-    if model["type"] == "WordPiece":
-        return continuing_prefix_rule(
-            "wordpiece", vocabulary, model["continuing_subword_prefix"], added
-        )
     if model["type"] == "WordLevel":
         return continuing_prefix_rule("word-level", vocabulary, "", added)
+    prefix = model.get("continuing_subword_prefix")
+    if model["type"] == "WordPiece" or prefix:
+        name = "wordpiece" if model["type"] == "WordPiece" else "continuing-prefix"
+        return continuing_prefix_rule(name, vocabulary, prefix, added)
+    text_of = _byte_level_text if "ByteLevel" in types else str.encode
+    if model.get("end_of_word_suffix"):
+        unknown = {model["unk_token"]} if model.get("unk_token") else set()
+        suffix = model["end_of_word_suffix"]
+        return end_of_word_rule(vocabulary, suffix, text_of, added | unknown)
     if "ByteLevel" in types:
         return marked_space_rule("byte-level", vocabulary, "Ġ", _byte_level_text, added)
     if "Metaspace" in types or any("▁" in str(step.get("content", "")) for step in steps):
-        return marked_space_rule("metaspace", vocabulary, "▁", _metaspace_text, added)
+        return metaspace_rule(vocabulary, added)
     raise RecordsError(
-        f"tokenizer: cannot tell where words begin in a {model['type']} model without byte-level "
-        "or metaspace (▁) steps; "
-        "use WordPiece, byte-level BPE, or a SentencePiece model as tokenizer.json"
+        f"tokenizer: cannot tell where words begin in a {model['type']} model without byte-level or "
+        "metaspace (▁) steps, a prefix of continuing pieces (##) or a suffix of words (</w>); use "
+        "WordPiece, byte-level BPE, or a SentencePiece model"
     )
 
 
@@ -158,7 +175,11 @@ def continuing_prefix_rule(
 
 
 def marked_space_rule(
-    name: str, vocabulary: Mapping[str, int], marker: str, text_of: Any, added: set[str]
+    name: str,
+    vocabulary: Mapping[str, int],
+    marker: str,
+    text_of: Callable[[str], bytes],
+    added: set[str],
 ) -> WordRule:
     """Byte-level BPE and SentencePiece: a space, a change of kind, or CJK begins a word."""
     begins, first, last, texts = [], [], [], []
@@ -181,6 +202,46 @@ def marked_space_rule(
         np.array(first, dtype=np.uint8),
         np.array(last, dtype=np.uint8),
         tuple(texts),
+    )
+
+
+def metaspace_rule(vocabulary: Mapping[str, int], added: set[str]) -> WordRule:
+    """SentencePiece: a space is written as ▁ (U+2581)."""
+    return marked_space_rule("metaspace", vocabulary, "▁", _metaspace_text, added)
+
+
+def end_of_word_rule(
+    vocabulary: Mapping[str, int],
+    suffix: str,
+    text_of: Callable[[str], bytes],
+    standing_alone: set[str],
+) -> WordRule:
+    """BPE of GPT-1 and CLIP: the last piece of a word carries a suffix.
+
+    Pieces in `standing_alone`, added tokens and the unknown one, are words of their own.
+
+    >>> rule = end_of_word_rule({"play": 0, "ing</w>": 1, "a</w>": 2}, "</w>", str.encode, set())
+    >>> ids = np.array([0, 1, 2], dtype=np.int32)
+    >>> rule.word_starts(ids, np.array([0])).tolist(), rule.text(ids.tolist())
+    ([True, False, True], 'playing a ')
+    """
+    begins, ends, texts = [], [], []
+    for piece in _by_id(vocabulary):
+        is_alone = piece in standing_alone
+        is_last = not is_alone and piece.endswith(suffix)
+        begins.append(is_alone)
+        ends.append(is_alone or is_last)
+        if is_alone:
+            texts.append(piece.encode() + b" ")
+        else:
+            texts.append(text_of(piece[: -len(suffix)]) + b" " if is_last else text_of(piece))
+    return WordRule(
+        "end-of-word",
+        np.array(begins, dtype=bool),
+        None,
+        None,
+        tuple(texts),
+        np.array(ends, dtype=bool),
     )
 
 
