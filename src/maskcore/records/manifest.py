@@ -39,8 +39,8 @@ class InputEntry(NamedTuple):
 
     name: str
     bytes: int
-    sha256: str
-    """Of its content, or of the digests of its slices: docs/records.md."""
+    sha256: str | None
+    """Of its content, or of the digests of its slices: docs/records.md; None for a remote file."""
 
 
 class FeatureEntry(NamedTuple):
