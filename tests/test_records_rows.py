@@ -1,150 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into which row, how words are numbered, and what a row is called."""
-
-from itertools import pairwise
+"""What goes into which row without pairs, what a recipe may be, and what a row is called."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from row_helpers import DOCUMENTS, key_of, numbered, rows_of, single, tokens_of
 
-from maskcore.records.readers import DocumentKey
-from maskcore.records.rows import RowPacker, bucket_of, make_rows, row_id_of
-from maskcore.records.tokenise import SpecialToken, TokenBatch
-
-SPECIAL = {
-    "pad": SpecialToken("[PAD]", 0),
-    "cls": SpecialToken("[CLS]", 1),
-    "sep": SpecialToken("[SEP]", 2),
-    "mask": SpecialToken("[MASK]", 3),
-}
-A, B, C = DocumentKey("a.txt", 0), DocumentKey("a.txt", 90), DocumentKey("b.txt", 0)
-
-
-def batch_of(documents, is_open=False):
-    """Return a batch from [(key, [sentence, ...])]; a sentence is a list of words, a word a list of ids."""
-    sentences = [(number, s) for number, (_, ss) in enumerate(documents) for s in ss]
-    words = [word for _, sentence in sentences for word in sentence]
-    ids = [token for word in words for token in word]
-    starts = [at == 0 for word in words for at in range(len(word))]
-    return TokenBatch(
-        np.array(ids, np.int32),
-        np.array(starts, bool),
-        np.isin(ids, [0, 1, 2, 3]),
-        np.array([sum(map(len, sentence)) for _, sentence in sentences], np.int64),
-        np.array([number for number, _ in sentences], np.int64),
-        [key for key, _ in documents],
-        is_open,
-        0,
-    )
+from maskcore.records.row_counts import RowCounts, check_all_tokens
+from maskcore.records.row_identity import (
+    bucket_of,
+    document_hash,
+    document_key,
+    row_id_of,
+    row_ids,
+    user_document_key,
+)
+from maskcore.records.row_table import RowRecipe, make_row_table
+from maskcore.records.tokenised import TokenisedDocuments
 
 
-def rows_of(packed):
-    """Return [(document, row number, ids)]."""
-    parts = np.split(packed.ids, np.cumsum(packed.lengths)[:-1]) if len(packed.lengths) else []
-    return [
-        (key, index, part.tolist())
-        for key, index, part in zip(packed.documents, packed.indices, parts, strict=True)
-    ]
-
-
-def single(*sentences):
-    """Return sentences whose words have one token each."""
-    return [[[token] for token in sentence] for sentence in sentences]
+def made(documents, **recipe):
+    tokens = tokens_of(documents)
+    table, counts = make_row_table(tokens, RowRecipe(**recipe))
+    return rows_of(tokens, table), counts
 
 
 def test_whole_sentences_are_packed_and_documents_kept_apart():
-    packer = RowPacker(5)
-    batch = batch_of(
+    rows, counts = made(
         [
-            (A, single([10, 11], [12, 13, 14], [15], [16, 17])),
-            (B, single([18])),
-            (C, single([19] * 5)),
-        ]
+            single([10, 11], [12, 13, 14], [15], [16, 17]),
+            single([18]),
+            [],
+            single([19] * 5),
+        ],
+        seq_length=7,
     )
-    assert rows_of(packer.pack(batch)) == [
-        (A, 0, [10, 11, 12, 13, 14]),
-        (A, 1, [15, 16, 17]),
-        (B, 0, [18]),
-        (C, 0, [19] * 5),
+    assert rows == [
+        (0, 0, [10, 11, 12, 13, 14]),
+        (0, 1, [15, 16, 17]),
+        (1, 0, [18]),
+        (3, 0, [19] * 5),
     ]
-    assert packer.num_cut_sentences == packer.num_cut_words == 0
+    assert counts.sentences_cut == counts.words_cut == 0
+    assert (counts.tokens_read, counts.tokens_written) == (14, 14)
+    assert (counts.special_tokens_added, counts.padding_tokens) == (8, 6)
 
 
 def test_a_long_sentence_is_cut_at_the_last_word_that_fits():
-    packer = RowPacker(5)
     long = [[20, 21], [22], [23, 24, 25], [26, 27], [28]]
-    batch = batch_of([(A, [[[10]], long, [[11], [12]]])])
-    assert rows_of(packer.pack(batch)) == [
-        (A, 0, [10, 20, 21, 22]),
-        (A, 1, [23, 24, 25, 26, 27]),
-        (A, 2, [28, 11, 12]),
+    rows, counts = made([[[[10]], long, [[11], [12]]]], seq_length=7)
+    assert rows == [
+        (0, 0, [10, 20, 21, 22]),
+        (0, 1, [23, 24, 25, 26, 27]),
+        (0, 2, [28, 11, 12]),
     ]
-    assert (packer.num_cut_sentences, packer.num_cut_words) == (1, 0)
+    assert (counts.sentences_cut, counts.words_cut) == (1, 0)
 
 
 def test_a_word_longer_than_a_row_is_cut_and_counted():
-    packer = RowPacker(3)
-    packed = packer.pack(batch_of([(A, [[[10, 11, 12, 13, 14, 15, 16], [17]]])]))
-    assert [row[2] for row in rows_of(packed)] == [[10, 11, 12], [13, 14, 15], [16, 17]]
-    assert packed.starts_word.tolist() == [1, 0, 0, 1, 0, 0, 1, 1]
-    assert (packer.num_cut_sentences, packer.num_cut_words) == (1, 2)
+    rows, counts = made([[[[10, 11, 12, 13, 14, 15, 16], [17]]]], seq_length=5)
+    assert [ids for _, _, ids in rows] == [[10, 11, 12], [13, 14, 15], [16, 17]]
+    assert (counts.sentences_cut, counts.words_cut) == (1, 2)
 
 
-def test_columns_of_rows():
-    packed = RowPacker(6).pack(
-        batch_of([(A, [[[10, 11], [12]], [[3], [14]]]), (B, [[[15, 16, 17]]])])
-    )
-    columns = make_rows(packed, 8, SPECIAL)
-    assert columns["input_ids"].tolist() == [
-        [1, 10, 11, 12, 3, 14, 2, 0],
-        [1, 15, 16, 17, 2, 0, 0, 0],
-    ]
-    assert columns["attention_mask"].tolist() == [
-        [1, 1, 1, 1, 1, 1, 1, 0],
-        [1, 1, 1, 1, 1, 0, 0, 0],
-    ]
-    # 3 is [MASK], which the text gave: it is no word.
-    assert columns["word_ids"].tolist() == [[0, 1, 1, 2, 0, 4, 0, 0], [0, 1, 1, 1, 0, 0, 0, 0]]
-    assert columns["token_type_ids"].tolist() == [[0] * 8] * 2
-    assert columns["row_id"].tolist() == [[row_id_of(A, 0)], [row_id_of(B, 0)]]
-    assert all(column.dtype == np.int64 for column in columns.values())
+@pytest.mark.parametrize(
+    ("length", "rows"),
+    [
+        (1, [1]),
+        (125, [125]),
+        (126, [126]),
+        (127, [126, 1]),
+        (252, [126, 126]),
+        (253, [126, 126, 1]),
+    ],
+)
+def test_lengths_around_a_row(length, rows):
+    made_rows, _ = made(numbered([length]), seq_length=128)
+    assert [len(ids) for _, _, ids in made_rows] == rows
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_parts_are_the_rows(size):
-    packed = RowPacker(2).pack(
-        batch_of([(A, single([10, 11], [12], [13, 14], [15])), (B, single([16]))])
-    )
-    parts = list(packed.parts(size))
-    assert [row for part in parts for row in rows_of(part)] == rows_of(packed)
-    assert all(len(part.lengths) <= size for part in parts)
-
-
-def test_row_ids_are_those_of_the_document():
-    """Published in docs/records.md; computed by hand with hashlib.blake2b."""
-    assert row_id_of(DocumentKey("a.txt", 0), 0) == 8910017425970107781
-    assert row_id_of(DocumentKey("a/한글.txt", 2**40), 7, 1) == 929230479250376470
-    assert bucket_of(DocumentKey("a.txt", 0), 23, 8) == 7
-
-
-def test_row_ids_tell_rows_apart():
-    ids = [
-        row_id_of(DocumentKey(name, offset), index, duplicate)
-        for name in ("a", "b", "a\0")
-        for offset in (0, 1, 256, 2**32)
-        for index in range(50)
-        for duplicate in (0, 1)
-    ]
-    assert len(set(ids)) == len(ids)
-    assert all(0 <= row_id < 2**63 for row_id in ids)
-    assert max(ids) > 2**62
+@pytest.mark.parametrize("recipe", [{}, {"pairs": "sop"}, {"pairs": "nsp"}, {"pack": True}])
+@pytest.mark.parametrize("documents", [[], [[]], [[], []]])
+def test_no_text_gives_no_rows(documents, recipe):
+    rows, counts = made(documents, seq_length=8, dupe_factor=2, short_seq_prob=0.5, **recipe)
+    assert rows == []
+    assert (counts.rows, counts.tokens_read, counts.padding_tokens) == (0, 0, 0)
 
 
 def pack_plainly(documents, capacity):
     """The same rules, one token at a time: the oracle."""
     rows = []
-    for key, sentences in documents:
+    for document, sentences in enumerate(documents):
         pieces = []
         for sentence in sentences:
             ids = [token for word in sentence for token in word]
@@ -160,31 +107,186 @@ def pack_plainly(documents, capacity):
         row, index = [], 0
         for piece in pieces:
             if row and len(row) + len(piece) > capacity:
-                rows.append((key, index, row))
+                rows.append((document, index, row))
                 row, index = [], index + 1
             row = row + piece
         if row:
-            rows.append((key, index, row))
+            rows.append((document, index, row))
     return rows
 
 
-WORDS = st.lists(st.integers(10, 99), min_size=1, max_size=5)
-SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=8)
+@settings(max_examples=300, deadline=None)
+@given(DOCUMENTS, st.integers(1, 12))
+def test_rows_are_those_of_the_plain_packer(documents, capacity):
+    rows, counts = made(documents, seq_length=capacity + 2)
+    assert rows == pack_plainly(documents, capacity)
+    assert counts.rows == len(rows)
+    assert counts.tokens_written == sum(len(row[2]) for row in rows)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(SENTENCES, min_size=1, max_size=4), st.integers(1, 12), st.data())
-def test_rows_do_not_depend_on_the_batches(documents, capacity, data):
-    """Any cut of the corpus into batches gives the rows of the plain packer, and loses no token."""
-    named = [(DocumentKey("a.txt", 100 * n), sentences) for n, sentences in enumerate(documents)]
-    flat = [(key, sentence) for key, sentences in named for sentence in sentences]
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(flat)))) | {0, len(flat)})
-    packer, rows = RowPacker(capacity), []
-    for start, stop in pairwise(cuts):
-        grouped = {} if start == 0 else {flat[start - 1][0]: []}
-        for key, sentence in flat[start:stop]:
-            grouped.setdefault(key, []).append(sentence)
-        is_open = data.draw(st.booleans()) if stop < len(flat) else False
-        is_open |= stop < len(flat) and flat[stop][0] == flat[stop - 1][0]
-        rows += rows_of(packer.pack(batch_of(list(grouped.items()), is_open)))
-    assert rows == pack_plainly(named, capacity)
+def test_shorter_targets_are_drawn_for_their_share_of_the_rows():
+    """3,000 documents of 30 one-token sentences: a target of t tokens is a first row of t tokens."""
+    documents = numbered(*[[1] * 30 for _ in range(3000)])
+    rows, counts = made(documents, seq_length=32, short_seq_prob=0.25, seed=3)
+    firsts = np.array([len(ids) for _, index, ids in rows if index == 0])
+    # Uniform in [2, 30]; a target of 30 is a full row.
+    observed = np.bincount(firsts, minlength=31)
+    expected = 3000 * 0.25 / 29
+    assert observed[:2].sum() == 0
+    assert np.all(np.abs(observed[2:30] - expected) < 5 * expected**0.5)
+    assert abs(observed[30] - 3000 * (0.75 + 0.25 / 29)) < 5 * (3000 * 0.25 * 0.75) ** 0.5
+    assert counts.rows_with_short_target > (firsts < 30).sum()
+    all_short, counts = made(documents, seq_length=32, short_seq_prob=1.0, seed=3)
+    assert counts.rows_with_short_target == len(all_short) == counts.rows
+
+
+def test_a_sentence_is_not_cut_for_a_shorter_target():
+    rows, counts = made(numbered([9, 9, 9, 9]), seq_length=20, short_seq_prob=1.0)
+    assert {len(ids) for _, _, ids in rows} <= {9, 18}
+    assert counts.sentences_cut == 0
+
+
+def test_a_row_goes_to_the_smallest_bin_that_holds_it():
+    tokens = tokens_of(numbered([2], [3], [6], [7], [14], [15]))
+    table, counts = make_row_table(tokens, RowRecipe(seq_length=16, bins=(4, 8, 16)))
+    assert table.bin_length.tolist() == [4, 8, 8, 16, 16, 16, 4]
+    assert counts.rows_per_bin == {4: 2, 8: 2, 16: 3}
+    assert counts.padding_tokens == 0 + 3 + 0 + 7 + 0 + 0 + 1
+
+
+def test_duplicates_have_rows_of_their_own():
+    documents = numbered(*[[5, 4, 6, 3] * 5 for _ in range(20)])
+    tokens = tokens_of(documents)
+    recipe = {"seq_length": 32, "pairs": "sop", "short_seq_prob": 0.3, "seed": 1}
+    table, counts = make_row_table(tokens, RowRecipe(dupe_factor=3, **recipe))
+    once, counts_once = make_row_table(tokens, RowRecipe(**recipe))
+    rows = rows_of(tokens, table)
+    by_duplicate = [
+        [row for row, d in zip(rows, table.duplicate.tolist(), strict=True) if d == duplicate]
+        for duplicate in range(3)
+    ]
+    assert by_duplicate[0] == rows_of(tokens, once)
+    assert by_duplicate[0] != by_duplicate[1] != by_duplicate[2]
+    assert len(set(table.row_id.tolist())) == len(rows)
+    assert table.row_id.tolist() == [
+        row_id_of(key_of(document), index, duplicate)
+        for document, index, duplicate in zip(
+            table.document.tolist(), table.row_index.tolist(), table.duplicate.tolist(), strict=True
+        )
+    ]
+    assert counts.tokens_read == counts.tokens_written == 3 * counts_once.tokens_read
+
+
+@pytest.mark.parametrize("pairs", ["none", "sop", "nsp"])
+@pytest.mark.parametrize("shape", ["one sentence", "one word", "sentences of one token"])
+def test_a_long_document_takes_linear_time(shape, pairs):
+    """A million tokens; where the time grew with the square of the length, this would not end."""
+    num_tokens = 10**6
+    starts_word = np.zeros(num_tokens, bool)
+    starts_word[:: num_tokens if shape == "one word" else 1] = True
+    lengths = np.ones(num_tokens, np.int64)
+    tokens = TokenisedDocuments(
+        np.arange(num_tokens, dtype=np.int32),
+        starts_word,
+        np.zeros(num_tokens, bool),
+        lengths if shape == "sentences of one token" else np.array([num_tokens]),
+        np.array([num_tokens if shape == "sentences of one token" else 1]),
+        [key_of(0)],
+        0,
+    )
+    table, counts = make_row_table(tokens, RowRecipe(seq_length=128, pairs=pairs))
+    assert counts.tokens_written == num_tokens
+    assert table.num_rows == -(-num_tokens // (126 if pairs == "none" else 125))
+
+
+def test_row_ids_are_those_of_the_document():
+    """Published in docs/records.md; computed by hand with hashlib.blake2b."""
+    assert row_id_of(document_key("a.txt", 0), 0) == 8910017425970107781
+    assert row_id_of(document_key("a/한글.txt", 2**40), 7, 1) == 929230479250376470
+    assert bucket_of(document_key("a.txt", 0), 23, 8) == 7
+    keys = [document_key("a.txt", 0), document_key("b", 1), document_key("a/한글.txt", 2**40)]
+    ids = row_ids(keys, [1, 0, 8], 1).tolist()
+    assert ids[-1] == 929230479250376470
+    assert len(ids) == 9
+    assert document_hash(user_document_key("")) != document_hash(document_key("", 0))
+
+
+def test_row_ids_tell_rows_apart():
+    keys = [
+        document_key(name, offset) for name in ("a", "b", "a\0") for offset in (0, 1, 256, 2**32)
+    ] + [user_document_key(name) for name in ("a", "b", "")]
+    ids = [
+        row_id
+        for duplicate in (0, 1)
+        for row_id in row_ids(keys, [50] * len(keys), duplicate).tolist()
+    ]
+    assert len(set(ids)) == len(ids)
+    assert all(0 <= row_id < 2**63 for row_id in ids)
+    assert max(ids) > 2**62
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "text"),
+    [
+        ({"seq_length": 2}, ValueError, "seq_length must be in [3, 67108864], got 2"),
+        ({"seq_length": 4, "pairs": "sop"}, ValueError, "seq_length must be in [5, 67108864], got 4"),
+        ({"seq_length": "8"}, TypeError, "seq_length must be an integer, got '8'"),
+        ({"seq_length": 8, "pairs": "all"}, ValueError, "pairs must be \"none\", \"sop\" or \"nsp\", got 'all'"),
+        ({"seq_length": 8, "pack": True, "pairs": "nsp"}, ValueError, "pack must be False with pairs"),
+        ({"seq_length": 8, "pack": 1}, TypeError, "pack must be True or False, got 1"),
+        ({"seq_length": 8, "bins": (8, 4)}, ValueError, "bins must be ascending lengths, got (8, 4)"),
+        ({"seq_length": 8, "bins": (4, 4, 8)}, ValueError, "bins must be ascending"),
+        ({"seq_length": 8, "bins": ()}, ValueError, "bins must be ascending"),
+        ({"seq_length": 8, "bins": (2, 8)}, ValueError, "bins must be in [3, 67108864], got 2"),
+        ({"seq_length": 9, "bins": (4, 8)}, ValueError, "seq_length must be the largest bin, 8, got 9"),
+        ({"seq_length": 8, "short_seq_prob": 1.5}, ValueError, "short_seq_prob must be in [0, 1], got 1.5"),
+        ({"seq_length": 8, "short_seq_prob": float("nan")}, ValueError, "short_seq_prob must be in [0, 1], got nan"),
+        ({"seq_length": 8, "short_seq_prob": "0.1"}, TypeError, "short_seq_prob must be a number in [0, 1]"),
+        ({"seq_length": 8, "dupe_factor": 0}, ValueError, "dupe_factor must be in [1, 2**31), got 0"),
+        ({"seq_length": 8, "seed": -1}, ValueError, "seed must be in [0, 2**63), got -1"),
+    ],
+)  # fmt: skip
+def test_a_recipe_out_of_range_is_refused(fields, error, text):
+    with pytest.raises(error) as caught:
+        RowRecipe(**fields)
+    assert text in str(caught.value)
+
+
+def test_a_recipe_is_plain():
+    recipe = RowRecipe(seq_length=np.int64(128), bins=[64, np.int32(128)], short_seq_prob=1)
+    assert recipe.bins == (64, 128)
+    assert type(recipe.seq_length) is int
+    assert type(recipe.short_seq_prob) is float
+    assert (
+        recipe.short_threshold,
+        RowRecipe(seq_length=8, short_seq_prob=0.1).short_threshold,
+    ) == (
+        2**32,
+        429496730,
+    )
+
+
+def test_counts_merge_and_come_back_from_json():
+    _, a = made(numbered([3, 9], [1]), seq_length=8, pairs="sop", bins=(6, 8))
+    _, b = made(numbered([2, 2, 2]), seq_length=8, pairs="nsp", bins=(6, 8))
+    merged = RowCounts()
+    merged.merge(a)
+    merged.merge(b)
+    assert merged.tokens_read == 13 + 6
+    assert merged.skipped == {"one_token": 1}
+    assert merged.tokens_written == 12 + 6
+    assert merged.rows == a.rows + b.rows == sum(merged.rows_per_bin.values())
+    assert RowCounts.from_json(merged.to_json()) == merged
+
+
+@pytest.mark.parametrize(
+    "segments", [[(0, 2), (3, 5)], [(0, 3), (2, 5)], [(1, 5)], [(0, 4)], [(0, 6)], []]
+)
+def test_a_lost_or_repeated_token_is_a_defect(segments):
+    with pytest.raises(RuntimeError, match="defect of maskcore"):
+        check_all_tokens(np.array(segments, np.int64).reshape(-1, 2), 5)
+
+
+def test_segments_in_any_order_may_cover_all_tokens():
+    check_all_tokens(np.array([(2, 5), (0, 2)]), 5)
+    check_all_tokens(np.empty((0, 2), np.int64), 0)

@@ -8,26 +8,18 @@ holds, of masks or of files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.errors import value_error
 from maskcore.records.row_table import RowTable
-from maskcore.records.tokenised import TokenisedDocuments
+from maskcore.records.tokenised import SpecialToken, TokenisedDocuments
 
 __all__ = ["make_columns"]
 
 Ints = NDArray[np.int64]
-
-
-class SpecialId(Protocol):
-    """A special token, which has an id."""
-
-    @property
-    def id(self) -> int:
-        """In [0, 2**31)."""
 
 
 def make_columns(
@@ -35,7 +27,7 @@ def make_columns(
     table: RowTable,
     rows: NDArray[np.integer[Any]],
     seq_length: int,
-    special: Mapping[str, SpecialId],
+    special: Mapping[str, SpecialToken],
 ) -> dict[str, NDArray[Any]]:
     r"""Return chosen rows as columns.
 
@@ -47,7 +39,7 @@ def make_columns(
     rows : integer array, shape (n,)
         Numbers of rows, in any order; their `bin_length` is at most `seq_length`.
     seq_length : int
-    special : role -> token with an `id`; roles "cls", "sep" and "pad"
+    special : role -> SpecialToken; roles "cls", "sep" and "pad"
 
     Returns
     -------
@@ -68,7 +60,6 @@ def make_columns(
     Examples
     --------
     >>> from maskcore.records.row_table import RowRecipe, make_row_table
-    >>> from maskcore.records.tokenise import SpecialToken
     >>> tokens = TokenisedDocuments(
     ...     np.array([10, 11, 12], np.int32),
     ...     np.array([True, False, True]),
