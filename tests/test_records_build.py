@@ -20,12 +20,9 @@ from tokenizers import Tokenizer
 import maskcore
 import tfshim
 from maskcore import records
-from maskcore.records import MaskConfig, readers
-from maskcore.records import build as build_function
-from maskcore.records.build import MAX_SHARDS
+from maskcore.records import MaskConfig, spill, unit
+from maskcore.records.row_identity import document_key, row_id_of
 from maskcore.records.tokenise import train_wordpiece
-
-build_module = sys.modules[build_function.__module__]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def tokenizer(corpus, tmp_path_factory):
     """A tokenizer.json trained on the corpus."""
     lines = [line for path in corpus.rglob("*.txt") for line in path.read_text().split("\n")]
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    path.write_text(train_wordpiece([sorted(lines)], 2000).json_text)
+    path.write_bytes(train_wordpiece([sorted(lines)], 2000).content)
     return path
 
 
@@ -64,6 +61,16 @@ def all_columns(opened):
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
+def document_offsets(content):
+    """Yield where documents begin, the plain way."""
+    at, is_inside = 0, False
+    for line in content.split(b"\n"):
+        if line.strip() and not is_inside:
+            yield at
+        is_inside = bool(line.strip())
+        at += len(line) + 1
+
+
 def test_every_token_of_the_text_is_written_in_order(corpus, tokenizer, built):
     """Rows joined by document give exactly what the tokenizer makes of the files."""
     plain = Tokenizer.from_str(tokenizer.read_text())
@@ -75,10 +82,11 @@ def test_every_token_of_the_text_is_written_in_order(corpus, tokenizer, built):
     by_id = {int(row["row_id"][0]): row for row in built}
     assert len(by_id) == len(built)
     found = []
-    for batch in readers.read_batches(readers.find_inputs([corpus])):
-        for key in batch.documents:
+    for name in ("a.txt", "sub/b.txt"):
+        for offset in document_offsets((corpus / name).read_bytes()):
             index = 0
-            while (row := by_id.pop(records.rows.row_id_of(key, index), None)) is not None:
+            key = document_key(name, offset)
+            while (row := by_id.pop(row_id_of(key, index), None)) is not None:
                 found += row["input_ids"][row["attention_mask"] == 1].tolist()[1:-1]
                 index += 1
     assert by_id == {}
@@ -174,20 +182,20 @@ def test_masks_drawn_in_tf_data_are_the_stored_ones(built):
 
 
 def test_the_same_bytes_every_time(corpus, tokenizer, built, tmp_path, monkeypatch):
-    """Neither the order of the inputs, nor the size of the batches, nor the backend matters."""
-    monkeypatch.setattr(readers, "BATCH_BYTES", 997)
-    monkeypatch.setattr(build_module, "MAX_VALUES", 5_000)
+    """Neither the order of the inputs, nor what is done at a time, nor workers, nor backend matter."""
+    arguments = {"tokenizer": tokenizer, "seq_length": 32, "mask_epochs": 1, "num_shards": 3}
+    monkeypatch.setattr(unit, "TOKENISED_BYTES", 997)
+    monkeypatch.setattr(unit, "CHUNK_VALUES", 5_000)
+    monkeypatch.setattr(spill, "RUN_BYTES", 10_000)
     with maskcore.use_backend("reference"):
         records.build(
-            [corpus / "sub", corpus / "a.txt"], tmp_path / "small", tokenizer=tokenizer, seq_length=32,
-            mask_epochs=1,
-        )  # fmt: skip
+            [corpus / "sub", corpus / "a.txt"], tmp_path / "small", workers=1, **arguments
+        )
     monkeypatch.undo()
-    records.build(
-        [corpus / "a.txt", corpus / "sub"], tmp_path / "large", tokenizer=tokenizer, seq_length=32,
-        mask_epochs=1,
-    )  # fmt: skip
-    assert hashes(tmp_path / "small") == hashes(tmp_path / "large")
+    for workers in (1, 2, 3):
+        out = tmp_path / f"{workers}"
+        records.build([corpus / "a.txt", corpus / "sub"], out, workers=workers, **arguments)
+        assert hashes(out) == hashes(tmp_path / "small")
     whole = records.build(corpus, tmp_path / "whole", tokenizer=tokenizer, seq_length=32)
     assert [entry.name for entry in whole.inputs] == ["a.txt", "sub/b.txt"]
     assert whole.num_rows == len(built)
@@ -253,7 +261,7 @@ def test_korean_words_are_masked_whole(tmp_path):
     (tmp_path / "ko.txt").write_text(
         "\n\n".join("\n".join(sentences[i : i + 3]) for i in range(240))
     )
-    settings = json.loads(train_wordpiece([KOREAN], 500).json_text)
+    settings = json.loads(train_wordpiece([KOREAN], 500).content.decode())
     vocabulary = settings["model"]["vocab"]
     short = [p for p in vocabulary if len(p.removeprefix("##")) <= 2 or p.startswith("[")]
     settings["model"]["vocab"] = {piece: number for number, piece in enumerate(short)}
@@ -290,7 +298,7 @@ def test_counts_of_a_small_corpus(tmp_path):
     """Everything that is counted, by hand."""
     long_word = "한" * 101  # above BERT's limit for one word: unknown
     (tmp_path / "a.txt").write_text(f"a b\nc {long_word}\n\n\u200b\n\n[MASK] a\na b c a b c a\n")
-    tokenizer = Tokenizer.from_str(train_wordpiece([["a b c " * 3]], 32).json_text)
+    tokenizer = Tokenizer.from_str(train_wordpiece([["a b c " * 3]], 32).content.decode())
     settings = json.loads(tokenizer.to_str())
     settings["pre_tokenizer"] = {"type": "WhitespaceSplit"}  # so that the text can give [MASK]
     (tmp_path / "t.json").write_text(json.dumps(settings))
@@ -303,7 +311,13 @@ def test_counts_of_a_small_corpus(tmp_path):
     )
     assert manifest.counts == {
         "documents": 3,
+        "documents_cut": 0,
+        "documents_empty": 0,
+        "documents_skipped": 0,
         "documents_without_tokens": 1,
+        "bytes_skipped": 0,
+        "characters_replaced": 0,
+        "lines_cut": 0,
         "sentences": 5,
         "sentences_without_tokens": 1,
         "sentences_cut": 1,
@@ -311,14 +325,27 @@ def test_counts_of_a_small_corpus(tmp_path):
         "tokens_read": 13,
         "tokens_written": 13,
         "tokens_truncated": 0,
+        "truncated": {},
+        "tokens_skipped": 0,
+        "skipped": {},
+        "tokens_borrowed": 0,
         "unknown_tokens": 1,
         "special_tokens_in_text": 1,
         "special_tokens_added": 8,
         "padding_tokens": 3,
         "rows": 4,
+        "rows_per_bin": {"6": 4},
+        "rows_with_short_target": 0,
+        "labels": {},
+        "pairs_without_partner": 0,
+        "pairs_with_forced_partner": 0,
         "masked_tokens": [4],
     }
-    rows = list(records.open(tmp_path / "r"))
+    # In the order of the text; within a shard it is that of hashes.
+    keys = [document_key("a.txt", offset) for offset in (0, 316)]
+    ids = [row_id_of(keys[0], 0), *(row_id_of(keys[1], index) for index in range(3))]
+    by_id = {int(row["row_id"][0]): row for row in records.open(tmp_path / "r")}
+    rows = [by_id[row_id] for row_id in ids]
     assert [int(row["attention_mask"].sum()) for row in rows] == [6, 4, 6, 5]
     assert rows[1]["word_ids"].tolist() == [0, 0, 2, 0, 0, 0]  # [MASK] of the text, then a
     assert rows[1]["masked_lm_positions"].tolist() == [2]
@@ -329,10 +356,25 @@ def test_counts_of_a_small_corpus(tmp_path):
     [
         ({"seq_length": 2}, r"seq_length must be in \[3, 67108864\], got 2"),
         ({"seq_length": 16.0}, r"seq_length must be an integer, got 16\.0"),
-        ({"mask_epochs": -1}, "mask_epochs must be >= 0, got -1"),
+        ({"mask_epochs": -1}, r"mask_epochs must be in \[0, 2\*\*31\), got -1"),
         ({"vocab_size": 10}, "vocab_size must be >= 32, got 10"),
-        ({"num_shards": 0}, rf"num_shards must be in \[1, {MAX_SHARDS}\], got 0"),
-        ({"num_shards": 257}, r"num_shards must be in \[1, 256\], got 257"),
+        ({"num_shards": 0}, r"num_shards must be in \[1, 99999\], got 0"),
+        ({"num_shards": 10**5}, r"num_shards must be in \[1, 99999\], got 100000"),
+        ({"workers": 0}, r"workers must be in \[1, 4096\), got 0"),
+        ({"bins": ()}, "bins must be"),
+        ({"bins": (64, 32)}, "bins must be"),
+        ({"pairs": "both"}, "pairs must be"),
+        ({"pairs": "sop", "seq_length": 4}, r"seq_length must be in \[5, 67108864\], got 4"),
+        ({"pairs": "nsp", "pack": True}, "pack must be False with pairs"),
+        ({"short_seq_prob": 1.5}, "short_seq_prob must be"),
+        ({"dupe_factor": 0}, r"dupe_factor must be in \[1, 2\*\*31\), got 0"),
+        ({"schema": "albert"}, "schema must be maskcore or bert, got 'albert'"),
+        ({"layout": "small"}, "layout must be int64 or compact, got 'small'"),
+        ({"file_format": "csv"}, "file_format must be tfrecord or parquet, got 'csv'"),
+        ({"file_format": "parquet", "layout": "compact"}, "layout must be int64 with file_format"),
+        ({"on_bad_text": "ignore"}, "on_bad_text must be"),
+        ({"text_format": "xml"}, "text_format must be"),
+        ({"mask": 0.15}, r"mask must be a MaskConfig, got 0\.15"),
     ],
 )
 def test_bad_arguments_are_named(corpus, tmp_path, arguments, problem):

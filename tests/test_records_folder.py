@@ -25,7 +25,9 @@ def corpus(tmp_path_factory):
 def tokenizer(corpus, tmp_path_factory):
     """A tokenizer.json trained on the corpus."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    path.write_text(train_wordpiece([(corpus / "a.txt").read_text().split("\n")], 800).json_text)
+    path.write_text(
+        train_wordpiece([(corpus / "a.txt").read_text().split("\n")], 800).content.decode()
+    )
     return path
 
 
@@ -55,38 +57,59 @@ def test_overwrite_replaces_records_and_nothing_else(corpus, tokenizer, tmp_path
     (out / "notes.md").unlink()
     records.build(corpus, out, **arguments, overwrite=True, num_shards=2)
     assert sorted(os.listdir(out)) == [
-        "MANIFEST.json", "part-00000-of-00002.tfrecord", "part-00001-of-00002.tfrecord", "tokenizer.json",
+        "MANIFEST.json", "part-00000-of-00002.tfrecord", "part-00001-of-00002.tfrecord", "report.html",
+        "report.json", "tokenizer.json",
     ]  # fmt: skip
-    (out / "MANIFEST.json").unlink()
-    (out / "_tmp").mkdir()
-    (out / "_tmp" / "part-00000-of-00001.tfrecord").write_text("half")
-    with pytest.raises(RecordsError, match="holds an unfinished build"):
-        records.build(corpus, out, **arguments)
-    records.build(corpus, out, **arguments, overwrite=True)
+    (out / "MANIFEST.json").unlink()  # no build leaves this; the next one may replace it
+    records.build(corpus, out, **arguments)
     assert len(records.open(out)) > 0
-    assert not (out / "_tmp").exists()
 
 
-def test_a_failed_build_leaves_what_was_there(corpus, tokenizer, tmp_path):
+def test_bad_input_leaves_what_was_there(corpus, tokenizer, tmp_path):
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "a.txt").write_text("good\n")
     (bad / "b.txt").write_bytes(b"bad \xff\n")
-    with pytest.raises(RecordsError, match="invalid UTF-8"):
-        records.build(bad, tmp_path / "new", tokenizer=tokenizer)
-    assert not (tmp_path / "new").exists()
+    for workers in (1, 2):
+        new = tmp_path / "several" / "new"
+        with pytest.raises(RecordsError, match="invalid UTF-8"):
+            records.build(bad, new, tokenizer=tokenizer, workers=workers)
+        assert not new.parent.exists()
     records.build(corpus, tmp_path / "old", tokenizer=tokenizer, seq_length=16)
     before = hashes(tmp_path / "old")
     with pytest.raises(RecordsError, match="invalid UTF-8"):
         records.build(bad, tmp_path / "old", tokenizer=tokenizer, overwrite=True)
     assert hashes(tmp_path / "old") == before
 
-    def interrupt(progress):
-        raise KeyboardInterrupt
 
+@pytest.mark.parametrize("stage", ["read", "train", "build"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_build_goes_on(corpus, built_anew, tmp_path, stage, workers):
+    """What is there after Ctrl-C is an unfinished build and nothing else, and the same call resumes it."""
+    arguments = {"seq_length": 16, "num_shards": 5, "vocab_size": 300, "workers": workers}
+
+    def interrupt(progress):
+        if progress.stage == stage and progress.units_done:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "r"
     with pytest.raises(KeyboardInterrupt):
-        records.build(corpus, tmp_path / "new", tokenizer=tokenizer, on_progress=interrupt)
-    assert not (tmp_path / "new").exists()
+        records.build(corpus, out, **arguments, on_progress=interrupt)
+    assert os.listdir(out) == ["_build"]
+    seen = []
+    records.build(corpus, out, **arguments, on_progress=seen.append)
+    assert hashes(out) == built_anew
+    again = [progress for progress in seen if progress.stage == stage]
+    assert all(progress.units_done >= 1 for progress in again)  # what was done stayed
+    assert bool(again) == (stage != "train")
+
+
+@pytest.fixture(scope="module")
+def built_anew(corpus, tmp_path_factory):
+    """Return the hashes of the build that is interrupted above."""
+    out = tmp_path_factory.mktemp("anew") / "r"
+    records.build(corpus, out, seq_length=16, num_shards=5, vocab_size=300)
+    return hashes(out)
 
 
 def test_the_target_must_not_hold_the_corpus(corpus, tmp_path):

@@ -9,7 +9,7 @@ this module does not.
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
 from maskcore.records._progress import Progress
-from maskcore.records.build import build
+from maskcore.records.build import build, plan
 from maskcore.records.manifest import Manifest
 from maskcore.records.reader import Records
 from maskcore.records.reader import (
@@ -25,5 +25,6 @@ __all__ = [
     "RecordsError",
     "build",
     "open",
+    "plan",
     "report",
 ]

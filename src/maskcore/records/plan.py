@@ -95,7 +95,9 @@ class BuildOptions:
                 "mask", "a MaskConfig", repr(self.mask), "import it from maskcore.records"
             )
         if self.bins is not None:
-            object.__setattr__(self, "seq_length", max(self.bins, default=0))
+            if not self.bins:
+                raise value_error("bins", "lengths of rows", self.bins, "pass None for one length")
+            object.__setattr__(self, "seq_length", max(self.bins))
         if self.short_seq_prob is None:
             # As BERT's and ALBERT's create_pretraining_data.py.
             object.__setattr__(self, "short_seq_prob", 0.0 if self.pairs == "none" else 0.1)

@@ -41,7 +41,7 @@ __all__ = ["UnitResult", "encoders_of", "run_unit", "unit_result"]
 # Text handed to the tokenizer at a time: it holds some 100 bytes for each.
 TOKENISED_BYTES = 1 << 18
 # Numbers of a column of one chunk of rows; there are about six columns of 8 bytes.
-CHUNK_SLOTS = 1 << 18
+CHUNK_VALUES = 1 << 18
 
 
 @dataclass(slots=True)
@@ -208,7 +208,7 @@ class _UnitBuilder:
             order = row_order(table.row_id, self._plan.seed)
         for length, shard in self._shards.items():
             of_bin = order[table.bin_length[order] == length]
-            rows_at_once = max(1, CHUNK_SLOTS // length)
+            rows_at_once = max(1, CHUNK_VALUES // length)
             for start in range(0, len(of_bin), rows_at_once):
                 self._write(tokens, table, of_bin[start : start + rows_at_once], length, shard)
 
@@ -238,7 +238,7 @@ class _UnitBuilder:
     ) -> None:
         with self._report.step("rows"):
             columns = make_columns(tokens, table, rows, length, self._tokeniser.special)
-            self.statistics.add(columns, self._plan.options.mask)
+            self.statistics.add(columns, shard.form.mask)
         with self._report.step("masks"):
             stored = stored_columns(shard.form, columns)
             self.counts.add_masks(stored)
