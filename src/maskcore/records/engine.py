@@ -80,12 +80,16 @@ class _Meter:
         self._tell = on_progress or (lambda progress: None)
         self._seconds: Counter[str] = Counter()
         self._told_at = 0.0
-        self.begin("read", 0, 0)
-
-    def begin(self, stage: str, bytes_total: int, units_total: int) -> None:
-        """Begin a stage."""
-        self._stage, self._bytes_total, self._units_total = stage, bytes_total, units_total
+        self._stage, self._bytes_total, self._units_total = "read", 0, 0
         self._counts: Counter[str] = Counter()
+
+    def begin(
+        self, stage: str, bytes_total: int, units_total: int, done: Counter[str] | None = None
+    ) -> None:
+        """Begin a stage, and tell what an earlier run has done of it."""
+        self._stage, self._bytes_total, self._units_total = stage, bytes_total, units_total
+        self._counts = Counter(done)
+        self.tell()
 
     def add(self, counts: Counter[str]) -> None:
         """Take in a report of a worker."""
@@ -267,17 +271,15 @@ class _Build:
 
     def _read_all(self, pool: InProcess | Pool) -> ReadResult:
         tasks = list(self._plan.read_tasks())
-        self._meter.begin("read", sum(task.bytes for task in tasks), len(tasks))
-        waiting = []
+        waiting, done = [], Counter[str]()
         for task in tasks:
             result = read_result(self._target, task.number)
             if result is None:
                 waiting.append(("read", task.number))
             else:
                 counts = result.counts
-                self._meter.add(
-                    Counter(bytes=counts.bytes_read, documents=counts.documents, units=1)
-                )
+                done.update(bytes=counts.bytes_read, documents=counts.documents, units=1)
+        self._meter.begin("read", sum(task.bytes for task in tasks), len(tasks), done)
         self._do(pool, waiting)
         read = whole_result(self._plan, self._target)
         if read is None:
@@ -308,13 +310,13 @@ class _Build:
             self._do(alone, [("train", 0)])
 
     def _build_units(self, read: ReadResult, tokeniser: Tokeniser, pool: InProcess | Pool) -> None:
-        text_bytes = sum(run.text_bytes for run in read.runs)
-        self._meter.begin("build", text_bytes, self._plan.num_shards)
-        waiting = []
+        waiting, done = [], Counter[str]()
         for unit in range(self._plan.num_shards):
             result = unit_result(self._target, unit, tokeniser.sha256)
             if result is None:
                 waiting.append(("unit", unit))
             else:
-                self._meter.add(result.progress())
+                done.update(result.progress())
+        text_bytes = sum(run.text_bytes for run in read.runs)
+        self._meter.begin("build", text_bytes, self._plan.num_shards, done)
         self._do(pool, waiting)
