@@ -6,88 +6,117 @@ Owns the names under `counts` in the manifest. Knows nothing of files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from maskcore.records.readers import TextBatch
-from maskcore.records.rows import NUM_SPECIAL_TOKENS, PackedRows, RowPacker
-from maskcore.records.schema import MASKED_LM_COUNTS, Columns
-from maskcore.records.tokenise import TokenBatch
+from maskcore.records.documents import ReadCounts
+from maskcore.records.row_counts import RowCounts
+from maskcore.records.schema import MASKED_LM_COUNTS, MASKED_LM_WEIGHTS
+from maskcore.records.tokenised import TokenisedDocuments
 
-__all__ = ["Account"]
+__all__ = ["UnitCounts", "manifest_counts"]
 
 
 @dataclass(slots=True)
-class Account:
-    """Counts that grow with every batch."""
+class UnitCounts:
+    """Counts of a unit; those of all units add up to those of the build."""
 
     documents: int = 0
-    documents_with_rows: int = 0
-    sentences: int = 0
+    documents_without_tokens: int = 0
     sentences_without_tokens: int = 0
-    tokens_read: int = 0
-    tokens_written: int = 0
+    tokens: int = 0
     unknown_tokens: int = 0
     special_tokens_in_text: int = 0
-    padding_tokens: int = 0
-    rows: int = 0
     masked_tokens: list[int] = field(default_factory=list)
-    """For each stored epoch."""
+    """For each stored mask of a row."""
+    rows: RowCounts = field(default_factory=RowCounts)
 
-    def add_text(self, batch: TextBatch, tokens: TokenBatch, unk_id: int) -> None:
-        """Count a batch as it was read."""
-        self.documents += len(batch.documents) - batch.continues
-        self.sentences += len(batch.sentences)
-        self.sentences_without_tokens += tokens.num_empty_sentences
-        self.tokens_read += tokens.ids.size
+    def add_text(self, tokens: TokenisedDocuments, unk_id: int) -> None:
+        """Count the documents of a bucket."""
+        self.documents += len(tokens.keys)
+        self.documents_without_tokens += int(np.count_nonzero(tokens.sentences_per_document == 0))
+        self.sentences_without_tokens += tokens.num_sentences_without_tokens
+        self.tokens += tokens.ids.size
         self.unknown_tokens += int(np.count_nonzero(tokens.ids == unk_id))
         self.special_tokens_in_text += int(np.count_nonzero(tokens.is_special))
 
-    def add_rows(self, packed: PackedRows, capacity: int) -> None:
-        """Count rows of `capacity` tokens of text."""
-        num_tokens = int(packed.lengths.sum())
-        self.rows += len(packed.lengths)
-        self.tokens_written += num_tokens
-        self.padding_tokens += len(packed.lengths) * capacity - num_tokens
-        self.documents_with_rows += packed.indices.count(0)
+    def add_masks(self, stored: Mapping[str, NDArray[Any]]) -> None:
+        """Count the masks in what is stored of some rows."""
+        if MASKED_LM_COUNTS in stored:
+            self._add_masked(stored[MASKED_LM_COUNTS].sum(axis=0).tolist())
+        elif MASKED_LM_WEIGHTS in stored:
+            self._add_masked([int(np.count_nonzero(stored[MASKED_LM_WEIGHTS]))])
 
-    def add_masks(self, columns: Columns) -> None:
-        """Count the masks that are stored."""
-        if MASKED_LM_COUNTS in columns:
-            per_epoch = columns[MASKED_LM_COUNTS].sum(axis=0).tolist()
-            before = self.masked_tokens or [0] * len(per_epoch)
-            self.masked_tokens = [a + b for a, b in zip(before, per_epoch, strict=True)]
+    def _add_masked(self, counts: list[int]) -> None:
+        if counts:
+            before = self.masked_tokens or [0] * len(counts)
+            self.masked_tokens = [a + b for a, b in zip(before, counts, strict=True)]
 
-    def close(self, packer: RowPacker) -> dict[str, Any]:
-        """Return the manifest's `counts`.
+    def merge(self, other: UnitCounts) -> None:
+        """Add the counts of another unit."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._add_masked(other.masked_tokens)
+        self.rows.merge(other.rows)
 
-        Raises
-        ------
-        RuntimeError
-            If a token that was read was not written.
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        values = {name: getattr(self, name) for name in _SUMS}
+        return {**values, "masked_tokens": self.masked_tokens, "rows": self.rows.to_json()}
 
-        """
-        if self.tokens_read != self.tokens_written:
-            raise RuntimeError(
-                f"{self.tokens_read} tokens were read and {self.tokens_written} written, which is "
-                "a defect of maskcore; report it"
-            )
-        return {
-            "documents": self.documents,
-            "documents_without_tokens": self.documents - self.documents_with_rows,
-            "sentences": self.sentences,
-            "sentences_without_tokens": self.sentences_without_tokens,
-            "sentences_cut": packer.num_cut_sentences,
-            "words_cut": packer.num_cut_words,
-            "tokens_read": self.tokens_read,
-            "tokens_written": self.tokens_written,
-            "tokens_truncated": 0,
-            "unknown_tokens": self.unknown_tokens,
-            "special_tokens_in_text": self.special_tokens_in_text,
-            "special_tokens_added": NUM_SPECIAL_TOKENS * self.rows,
-            "padding_tokens": self.padding_tokens,
-            "rows": self.rows,
-            "masked_tokens": self.masked_tokens,
-        }
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> UnitCounts:
+        """Return what `to_json` described."""
+        return cls(**{**values, "rows": RowCounts.from_json(values["rows"])})
+
+
+_SUMS = tuple(f.name for f in fields(UnitCounts) if f.name not in {"masked_tokens", "rows"})
+
+
+def manifest_counts(read: ReadCounts, units: UnitCounts, dupe_factor: int) -> dict[str, Any]:
+    """Return the manifest's `counts`.
+
+    Raises
+    ------
+    RuntimeError
+        If a document or token that was read is neither written nor counted as left out.
+
+    """
+    rows = units.rows
+    truncated, skipped = sum(rows.truncated.values()), sum(rows.skipped.values())
+    _check("documents", read.documents, units.documents)
+    _check("tokens", units.tokens * dupe_factor, rows.tokens_read)
+    _check("tokens", rows.tokens_read, rows.tokens_written + truncated + skipped)
+    of_rows = rows.to_json()
+    return {
+        "documents": read.documents,
+        "documents_cut": read.documents_cut,
+        "documents_empty": read.documents_empty,
+        "documents_skipped": read.documents_skipped,
+        "documents_without_tokens": units.documents_without_tokens,
+        "bytes_skipped": read.bytes_skipped,
+        "characters_replaced": read.characters_replaced,
+        "lines_cut": read.lines_cut,
+        "sentences": read.sentences,
+        "sentences_without_tokens": units.sentences_without_tokens,
+        "tokens_read": rows.tokens_read,
+        "tokens_written": rows.tokens_written,
+        "tokens_truncated": truncated,
+        "tokens_skipped": skipped,
+        "unknown_tokens": units.unknown_tokens,
+        "special_tokens_in_text": units.special_tokens_in_text,
+        "masked_tokens": units.masked_tokens,
+        **{name: of_rows[name] for name in of_rows if not name.startswith("tokens_")},
+        "tokens_borrowed": rows.tokens_borrowed,
+    }
+
+
+def _check(what: str, before: int, after: int) -> None:
+    if before != after:
+        raise RuntimeError(
+            f"{before} {what} went in and {after} came out, which is a defect of maskcore; report it"
+        )

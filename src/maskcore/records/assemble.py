@@ -8,6 +8,7 @@ done or files are published.
 from __future__ import annotations
 
 import maskcore
+from maskcore.records.accounts import UnitCounts, manifest_counts
 from maskcore.records.folder import BuildFolder, write_file
 from maskcore.records.manifest import (
     MANIFEST_FILE,
@@ -22,7 +23,6 @@ from maskcore.records.scatter import ReadResult, input_hashes, no_text
 from maskcore.records.statistics import Statistics
 from maskcore.records.tokenise import Tokeniser
 from maskcore.records.unit import encoders_of, unit_result
-from maskcore.records.unit_counts import UnitCounts, manifest_counts
 
 __all__ = ["assemble"]
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.errors import value_error
 from maskcore.records._errors import RecordsError
-from maskcore.records.readers import TextBatch
 from maskcore.records.tokenised import SpecialToken, TokenisedDocuments
 from maskcore.records.tokenising import bert_vocabulary, huggingface, sentencepiece_model
 from maskcore.records.tokenising.chunk_rule import ChunkRule, NotCut
@@ -35,12 +33,10 @@ from maskcore.records.words import WordRule
 
 if TYPE_CHECKING:
     from maskcore.records.documents import Document
-    from maskcore.records.readers import DocumentKey
 
 __all__ = [
     "DEFAULT_VOCAB_SIZE",
     "SpecialToken",
-    "TokenBatch",
     "Tokeniser",
     "check_vocab_size",
     "load_tokeniser",
@@ -76,23 +72,6 @@ class TokenModel(Protocol):
 
     def chunk_rule(self) -> ChunkRule | NotCut:
         """Return how text may be cut for the cache."""
-
-
-@dataclass(slots=True)
-class TokenBatch:
-    """The tokens of a `TextBatch`, sentence after sentence, in flat arrays."""
-
-    ids: NDArray[np.int32]
-    starts_word: NDArray[np.bool_]
-    is_special: NDArray[np.bool_]
-    """Ids of special tokens that the text itself gave; never masked."""
-    sentence_lengths: NDArray[np.int64]
-    """Tokens in each sentence; none is 0."""
-    sentence_documents: NDArray[np.int64]
-    documents: list[DocumentKey]
-    is_open: bool
-    num_empty_sentences: int
-    """Sentences that the tokenizer turned into nothing; they are left out above."""
 
 
 class Tokeniser:
@@ -146,11 +125,7 @@ class Tokeniser:
     def __reduce__(self) -> tuple[Any, ...]:
         return tokeniser_from_content, (self.content, self.file_name, self.word_separator)
 
-    @overload
-    def encode(self, documents: TextBatch) -> TokenBatch: ...
-    @overload
-    def encode(self, documents: Sequence[Document]) -> TokenisedDocuments: ...
-    def encode(self, documents: Any) -> TokenBatch | TokenisedDocuments:
+    def encode(self, documents: Sequence[Document]) -> TokenisedDocuments:
         """Return the tokens of documents; sentences without any are counted and left out.
 
         Parameters
@@ -168,8 +143,6 @@ class Tokeniser:
             For text that cannot be written as UTF-8: a lone surrogate.
 
         """
-        if isinstance(documents, TextBatch):
-            return self._encode_text_batch(documents)
         sentences = [sentence for document in documents for sentence in document.sentences]
         num_sentences = [len(document.sentences) for document in documents]
         try:
@@ -214,20 +187,6 @@ class Tokeniser:
                 of_tokens, cut.boundaries
             )
         return ids, starts_word, lengths
-
-    def _encode_text_batch(self, batch: TextBatch) -> TokenBatch:
-        ids, starts_word, lengths = self._encode_sentences(batch.sentences)
-        keep = lengths > 0
-        return TokenBatch(
-            ids,
-            starts_word,
-            self._is_special[ids],
-            lengths[keep],
-            np.array(batch.sentence_documents, dtype=np.int64)[keep],
-            batch.documents,
-            batch.is_open,
-            int(np.count_nonzero(~keep)),
-        )
 
 
 def _surrogate_error(documents: Sequence[Document]) -> RecordsError:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcore.records.accounts import UnitCounts
 from maskcore.records.columns import make_columns
 from maskcore.records.documents import Document
 from maskcore.records.encoders import Encoder, RowWriter, make_encoder
@@ -34,7 +35,6 @@ from maskcore.records.schema import row_format, stored_columns
 from maskcore.records.statistics import Statistics
 from maskcore.records.tokenise import Tokeniser
 from maskcore.records.tokenised import TokenisedDocuments
-from maskcore.records.unit_counts import UnitCounts
 
 __all__ = ["UnitResult", "encoders_of", "run_unit", "unit_result"]
 
