@@ -119,7 +119,10 @@ def _features(manifest: Any, seq_length: int | None) -> dict[str, tuple[int, str
             seq_length = bins[0]
         if seq_length not in bins:
             raise value_error(
-                "seq_length", f"one of {', '.join(map(str, bins))}", seq_length, "a call takes one bin"
+                "seq_length",
+                f"one of {', '.join(map(str, bins))}",
+                seq_length,
+                "a call takes one bin",
             )
         features = manifest.features[seq_length]
     return {name: (int(length), str(dtype)) for name, (length, dtype) in features.items()}

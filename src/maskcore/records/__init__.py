@@ -16,6 +16,7 @@ from maskcore.records.reader import (
     open_records as open,  # used as maskcore.records.open, like tarfile.open
 )
 from maskcore.records.report import write_report as report
+from maskcore.records.verify import VerifyResult, verify
 
 __all__ = [
     "Manifest",
@@ -23,8 +24,10 @@ __all__ = [
     "Progress",
     "Records",
     "RecordsError",
+    "VerifyResult",
     "build",
     "open",
     "plan",
     "report",
+    "verify",
 ]

@@ -18,6 +18,7 @@ from maskcore.records.layouts import TFRecordEncoder
 from maskcore.records.manifest import FeatureEntry
 from maskcore.records.parquet import ParquetEncoder
 from maskcore.records.schema import Columns, RowFormat
+from maskcore.records.tfrecord import Digest
 
 __all__ = ["Encoder", "RowWriter", "make_encoder"]
 
@@ -44,11 +45,14 @@ class Encoder(Protocol):
     def begin(self, stream: BinaryIO) -> RowWriter:
         """Begin a file; nothing but the writer may write to the stream."""
 
-    def read(self, path: Path, batch_size: int) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+    def read(
+        self, path: Path, batch_size: int, digest: Digest | None = None
+    ) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
         """Yield the rows of a file as columns, and the number of the first of them.
 
         Columns are int64, but float32 `masked_lm_weights`, of shape (rows, values); `batch_size`
-        rows, and fewer at the end.
+        rows, and fewer at the end. When all are read, `digest` was updated with every byte of the
+        file.
 
         Raises
         ------

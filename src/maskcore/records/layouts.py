@@ -31,7 +31,7 @@ from maskcore.records.schema import (
     RowFormat,
     column_lengths,
 )
-from maskcore.records.tfrecord import decode_records, encode_records, read_records
+from maskcore.records.tfrecord import Digest, decode_records, encode_records, read_records
 
 __all__ = [
     "NUM_TOKENS",
@@ -148,8 +148,12 @@ class TFRecordEncoder:
         """Begin a file."""
         return _TFRecordWriter(self, stream)
 
-    def read(self, path: Path, batch_size: int) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+    def read(
+        self, path: Path, batch_size: int, digest: Digest | None = None
+    ) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
         """Yield a file's rows, `batch_size` at a time and fewer at its end, and the first one's number.
+
+        At the end `digest` was updated with every byte of the file.
 
         Raises
         ------
@@ -158,7 +162,7 @@ class TFRecordEncoder:
 
         """
         offset = 0
-        for records, stops, first in read_records(path, batch_size):
+        for records, stops, first in read_records(path, batch_size, digest):
             try:
                 columns = self.decode(records, stops)
             except RecordsError as error:

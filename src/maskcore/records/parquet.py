@@ -27,6 +27,7 @@ from maskcore.records.schema import (
     RowFormat,
     column_lengths,
 )
+from maskcore.records.tfrecord import Digest
 
 __all__ = ["METADATA_KEY", "ParquetEncoder"]
 
@@ -34,6 +35,7 @@ METADATA_KEY = b"maskcore"
 # Values in a row group, 16 MB of int32 before compression: what a reader holds at a time, and large
 # enough to compress and skip well.
 GROUP_VALUES = 1 << 22
+HASHED_BYTES = 1 << 20
 # One value a row, and so plain numbers; all other columns are lists.
 _SCALARS = ("row_id", NEXT_SENTENCE_LABELS)
 _REMEDY = "the file is damaged; build the records again"
@@ -112,8 +114,12 @@ class ParquetEncoder:
             columns[name] = numbers if dtype == "float32" else numbers.astype(np.int64)
         return columns
 
-    def read(self, path: Path, batch_size: int) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+    def read(
+        self, path: Path, batch_size: int, digest: Digest | None = None
+    ) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
         """Yield a file's rows, `batch_size` at a time and fewer at its end, and the first one's number.
+
+        At the end `digest` was updated with every byte of the file.
 
         Raises
         ------
@@ -123,6 +129,10 @@ class ParquetEncoder:
 
         """
         arrow = require("pyarrow")
+        if digest is not None:
+            with path.open("rb") as stream:
+                while content := stream.read(HASHED_BYTES):
+                    digest.update(content)
         first = num_read = offset = 0
         rest: list[Any] = []
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from maskcore.config import MaskConfig
 from maskcore.errors import value_error
 from maskcore.masking import MaskedIndices, mask_indices, mask_positions, mask_spans
 from maskcore.records.tokenise import SpecialToken
-from maskcore.tokens import allowed_ids, mask_tokens
+from maskcore.tokens import PredictionTokens, allowed_ids, mask_tokens
 
 __all__ = [
     "MASKED_LM_COUNTS",
@@ -307,12 +307,16 @@ def _bert_columns(form: RowFormat, columns: Columns) -> dict[str, NDArray[Any]]:
     """
     input_ids = np.ascontiguousarray(columns["input_ids"], np.int32)
     special_ids = tuple(sorted({token.id for token in form.special_tokens.values()}))
-    masked = mask_tokens(
-        input_ids,
-        mask_id=form.special_tokens["mask"].id,
-        random_ids=_random_ids(form.vocab_size, special_ids),
-        output="positions",
-        **_arguments(form.mask, columns, STATIC_EPOCH),
+    arguments = _arguments(form.mask, columns, STATIC_EPOCH)
+    masked = cast(
+        "PredictionTokens",
+        mask_tokens(
+            input_ids,
+            mask_id=form.special_tokens["mask"].id,
+            random_ids=_random_ids(form.vocab_size, special_ids),
+            output="positions",
+            **arguments,
+        ),
     )
     labels = columns.get(NEXT_SENTENCE_LABELS)
     return {
