@@ -63,13 +63,17 @@ def test_build_says_what_it_made(corpus, tmp_path, capsys):
         "rows       20 of 64 tokens",
         "text       20 documents, 60 sentences",
         "tokens     480 written of 480 read",
-        "padding    61.3% of the places",
+        "padding    59.4% of the places",
         "20% of the tokens, spans of up to 2 tokens, seed 9, 3 epochs stored",
         "2 shards",
         "trained on this corpus",
     ):
         assert fact in captured.out
-    assert captured.err.splitlines() == ["learning the vocabulary ...", "making rows ..."]
+    assert captured.err.splitlines() == [
+        "reading ...",
+        "learning the vocabulary ...",
+        "making rows ...",
+    ]
     manifest = records.open(tmp_path / "r").manifest
     assert manifest.mask == records.MaskConfig(
         seed=9, max_n=2, masking_ratio=0.2, mask_unit="token", max_predictions=5
@@ -205,12 +209,12 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         (["{corpus}", "--out", "{out}", "--mask-unit", "line"], "--mask-unit: invalid choice: 'line'"),
         (["{corpus}", "--out", "{out}", "--vocab-size", "3"], "vocab_size must be >= 32, got 3"),
         (["{corpus}"], "the following arguments are required: --out"),
-        (["{tmp}/missing.txt", "--out", "{out}"], "missing.txt: no such file or folder"),
+        (["{tmp}/missing.txt", "--out", "{out}"], "missing.txt: cannot be read (no such file or folder)"),
         (["{tmp}/empty.txt", "--out", "{out}"], "empty.txt: no text in the corpus"),
         (["{tmp}/empty.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json"], "no text in the corpus"),
         (["{tmp}/blank.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json"], "no text in the corpus"),
-        (["{tmp}/binary", "--out", "{out}"], "binary: invalid UTF-8 at byte 1 (0x89)"),
-        (["{corpus}", "--out", "{corpus}/x"], "corpus.txt/x: Not a directory"),
+        (["{tmp}/binary", "--out", "{out}"], "binary: invalid UTF-8 (0x89) at byte 1; convert it"),
+        (["{corpus}", "--out", "{corpus}/x"], "corpus.txt cannot be written to; pass another folder"),
         (["{corpus}", "--out", "{tmp}/t.json"], "t.json: is a file; pass a folder"),
         (["{corpus}", "--out", "{tmp}"], "which belongs to the corpus; put the records elsewhere"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/none.json"], "none.json: No such file"),

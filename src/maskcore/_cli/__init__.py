@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="maskcore",
         description="Masks for masked-model pretraining: build records from text, look at them, "
         "check this installation.",
-        epilog="Exit codes: 0 done, 1 a check failed, 2 bad arguments or input.",
+        epilog="Exit codes: 0 done, 1 a check failed, 2 bad arguments or input, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"maskcore {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        remedy = f"; {args.out} is as it was before" if args.command == "build" else ""
+        interruption = getattr(args, "interruption", None)
+        remedy = f"; {interruption(args)}" if interruption else ""
         print(f"maskcore {args.command}: interrupted{remedy}", file=sys.stderr)
         return 130
     except _EXPECTED_ERRORS as error:

@@ -140,6 +140,11 @@ class ProgressDisplay:
         now = self._clock()
         return {name: stage.seconds(now) for name, stage in self._stages.items()}
 
+    def tokens_done(self) -> int:
+        """Return the tokens of the rows that this run made."""
+        stage = self._stages.get("build")
+        return stage.last.tokens - stage.first.tokens if stage else 0
+
     def steps(self) -> dict[str, float]:
         """Return the share of each step in the time of all workers, of those that took any."""
         if not self._stages:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
 from maskcore.records.manifest import Manifest
 from maskcore.records.mask_statistics import MaskCounts, expected_shares
+from maskcore.records.masked_rows import unmasked_rows
 from maskcore.records.reader import Records, open_records
 from maskcore.records.report_page import render_page
 from maskcore.records.row_text import row_parts
@@ -38,6 +40,8 @@ NUM_TOP_TOKENS = 30
 NUM_SHOWN_ROWS = 8
 BATCH_ROWS = 1024
 DIGITS = 6
+# Rows of schema "bert" do not say which tokens are words.
+MASKED_UNIT = "token"
 
 
 def _share(part: float, whole: float) -> float:
@@ -45,7 +49,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def report_fields(
-    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics
+    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics, span_unit: str | None = None
 ) -> dict[str, Any]:
     """Return the content of report.json.
 
@@ -55,6 +59,8 @@ def report_fields(
     tokeniser : the tokenizer beside the records
     statistics : Statistics
         Of all rows.
+    span_unit : "word" or "token", optional
+        What spans were counted in, where it is not the unit in which they were drawn.
 
     """
     bins = [counts for _, counts in sorted(statistics.bins.items())]
@@ -83,7 +89,7 @@ def report_fields(
         "inputs": [{"name": entry.name, "bytes": entry.bytes} for entry in manifest.inputs],
         "bins": [_bin(counts, masks[counts.seq_length]) for counts in bins],
         "labels": _labels(manifest, bins),
-        "masks": _masks(manifest.mask, bins, masks, tokeniser),
+        "masks": _masks(manifest.mask, bins, masks, tokeniser, span_unit),
         "sentences_by_tokens": _doublings(statistics.sentence_tokens.tolist()),
         "documents_by_tokens": _doublings(statistics.document_tokens.tolist()),
         "sample_rows": [
@@ -169,6 +175,7 @@ def _masks(
     bins: list[BinStatistics],
     masks: dict[int, MaskCounts],
     tokeniser: Tokeniser,
+    span_unit: str | None,
 ) -> dict[str, Any]:
     # A sample stands for all rows of its bin.
     weights = {c.seq_length: c.rows / max(masks[c.seq_length].rows, 1) for c in bins}
@@ -179,27 +186,30 @@ def _masks(
         "sampled_rows": sum(counts.rows for counts in masks.values()),
         "rate": _share(masked, maskable),
         "masked_in_a_row": _share(masked, sum(counts.rows for counts in bins)),
-        "spans": _spans(mask, weights, masks),
+        "span_unit": span_unit or mask.mask_unit,
+        "spans": _spans(mask, weights, masks, is_expected=span_unit in {None, mask.mask_unit}),
         "top_tokens": _top_tokens(weights, masks, masked, tokeniser),
     }
 
 
 def _spans(
-    mask: MaskConfig, weights: dict[int, float], masks: dict[int, MaskCounts]
+    mask: MaskConfig, weights: dict[int, float], masks: dict[int, MaskCounts], is_expected: bool
 ) -> list[dict[str, Any]]:
-    realised = np.zeros(mask.max_n + 1)
-    expected = np.zeros(mask.max_n + 1)
+    longest = max([mask.max_n, *(len(counts.span_lengths) - 1 for counts in masks.values())])
+    realised, expected = np.zeros(longest + 1), np.zeros(longest + 1)
     for seq_length, counts in masks.items():
         realised[: len(counts.span_lengths)] += weights[seq_length] * counts.span_lengths
         num_spans = weights[seq_length] * int(counts.span_lengths.sum())
-        expected[1:] += num_spans * np.array(expected_shares(mask, counts))
+        expected[1 : mask.max_n + 1] += num_spans * np.array(expected_shares(mask, counts))
     return [
         {
             "units": units,
             "share": _share(realised[units].item(), realised.sum().item()),
-            "expected": _share(expected[units].item(), expected.sum().item()),
+            "expected": _share(expected[units].item(), expected.sum().item())
+            if is_expected
+            else None,
         }
-        for units in range(1, mask.max_n + 1)
+        for units in range(1, longest + 1)
     ]
 
 
@@ -251,9 +261,9 @@ def _sample_row(row: SampleRow, seq_length: int, tokeniser: Tokeniser) -> dict[s
 
 
 def make_report(
-    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics
+    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics, span_unit: str | None = None
 ) -> tuple[str, str]:
-    """Return the contents of report.json and report.html.
+    """Return the contents of report.json and report.html; parameters are those of `report_fields`.
 
     Raises
     ------
@@ -261,15 +271,20 @@ def make_report(
         If jinja2, of the extra `build`, is missing.
 
     """
-    fields = report_fields(manifest, tokeniser, statistics)
+    fields = report_fields(manifest, tokeniser, statistics, span_unit)
     text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
     return text, render_page(json.loads(text))
 
 
-def _statistics_of(opened: Records, unk_id: int) -> Statistics:
-    statistics = Statistics(unk_id)
+def _statistics_of(opened: Records, tokeniser: Tokeniser) -> Statistics:
+    mask, special = opened.manifest.mask, tokeniser.special
+    statistics = Statistics(special["unk"].id if "unk" in special else -1)
     for columns in opened.batches(BATCH_ROWS):
-        statistics.add(columns, opened.manifest.mask)
+        if opened.manifest.schema == "bert":
+            rows, spans = unmasked_rows(columns, special, opened.manifest.pairs != "none")
+            statistics.add(rows, replace(mask, mask_unit=MASKED_UNIT), spans)
+        else:
+            statistics.add(columns, mask)
     return statistics
 
 
@@ -295,7 +310,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
 
     Notes
     -----
-    **Reproducibility.** The files depend on the records alone.
+    **Reproducibility.** The files depend on the records alone, and are those that the build wrote. Rows
+    of schema "bert" hold no words, so that their spans are counted in tokens here.
 
     Examples
     --------
@@ -315,9 +331,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
             f"{opened.folder / entry.file}: not the tokenizer that the records were made with; "
             "copy the whole folder again"
         )
-    unknown = tokeniser.special.get("unk")
-    statistics = _statistics_of(opened, -1 if unknown is None else unknown.id)
-    figures, page = make_report(opened.manifest, tokeniser, statistics)
+    unit = MASKED_UNIT if opened.manifest.schema == "bert" else None
+    figures, page = make_report(opened.manifest, tokeniser, _statistics_of(opened, tokeniser), unit)
     for name, content in ((REPORT_FILE, figures), (REPORT_PAGE, page)):
         temporary = opened.folder / f"{name}.tmp"
         temporary.write_text(content, encoding="utf-8", newline="")

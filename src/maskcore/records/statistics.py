@@ -19,7 +19,9 @@ from maskcore.config import MaskConfig
 from maskcore.records.mask_statistics import Columns, Ints, MaskSample, add_counts, cells_of_places
 from maskcore.records.schema import derive_spans
 
-__all__ = ["BinStatistics", "SampleRow", "Statistics"]
+__all__ = ["SAMPLE_EPOCH", "BinStatistics", "SampleRow", "Statistics", "sample_row"]
+
+Spans = NDArray[np.int32]
 
 NUM_SAMPLE_ROWS = 8  # for each bin; what somebody reads
 SAMPLE_EPOCH = 0
@@ -71,7 +73,9 @@ class BinStatistics:
         """Places that are padding."""
         return self.rows * self.seq_length - self.tokens
 
-    def add(self, columns: Columns, mask: MaskConfig, unk_id: int) -> None:
+    def add(
+        self, columns: Columns, mask: MaskConfig, unk_id: int, spans: Spans | None = None
+    ) -> None:
         """Count a batch of rows."""
         num_rows = len(columns["input_ids"])
         if not num_rows:
@@ -88,16 +92,17 @@ class BinStatistics:
             self.labels = add_counts(self.labels, labels)
         if "segment_ids" in columns:
             self.segments += int(columns["segment_ids"].max(axis=1).sum())
-        self._add_masks(columns, mask)
-        self._keep_rows(columns, mask)
+        self._add_masks(columns, mask, spans)
+        self._keep_rows(columns, mask, spans)
 
-    def _add_masks(self, columns: Columns, mask: MaskConfig) -> None:
+    def _add_masks(self, columns: Columns, mask: MaskConfig, spans: Spans | None) -> None:
         chosen, levels = self.sample.choose(columns["row_id"].ravel())
         if chosen.size:
             part = {name: columns[name][chosen] for name in ("input_ids", "row_id", "word_ids")}
-            self.sample.add(part, derive_spans(mask, part, SAMPLE_EPOCH), levels, mask.mask_unit)
+            chosen_spans = _spans_of(mask, part, chosen, spans)
+            self.sample.add(part, chosen_spans, levels, mask.mask_unit)
 
-    def _keep_rows(self, columns: Columns, mask: MaskConfig) -> None:
+    def _keep_rows(self, columns: Columns, mask: MaskConfig, spans: Spans | None) -> None:
         row_ids = columns["row_id"].ravel()
         if len(self.sample_rows) == NUM_SAMPLE_ROWS:
             candidates = np.flatnonzero(row_ids < self.sample_rows[-1].row_id)
@@ -106,8 +111,8 @@ class BinStatistics:
         smallest = candidates[np.argsort(row_ids[candidates], kind="stable")[:NUM_SAMPLE_ROWS]]
         if smallest.size:
             part = _take(columns, smallest)
-            spans = derive_spans(mask, part, SAMPLE_EPOCH)
-            self._keep([_sample_row(part, spans, row) for row in range(len(spans))])
+            kept_spans = _spans_of(mask, part, smallest, spans)
+            self._keep([sample_row(part, kept_spans, row) for row in range(len(kept_spans))])
 
     def _keep(self, rows: list[SampleRow]) -> None:
         together = sorted([*self.sample_rows, *rows], key=lambda row: row.row_id)
@@ -157,7 +162,14 @@ def _take(columns: Columns, rows: Ints) -> dict[str, NDArray[Any]]:
     return {name: column[rows] for name, column in columns.items()}
 
 
-def _sample_row(columns: Columns, spans: NDArray[np.int32], row: int) -> SampleRow:
+def _spans_of(
+    mask: MaskConfig, part: Columns, rows: Ints, spans: Spans | None
+) -> NDArray[np.int32]:
+    return derive_spans(mask, part, SAMPLE_EPOCH) if spans is None else spans[rows]
+
+
+def sample_row(columns: Columns, spans: Spans, row: int) -> SampleRow:
+    """Return row number `row` of a batch."""
     used = int(columns["attention_mask"][row].sum())
     segments, labels = columns.get("segment_ids"), columns.get("next_sentence_labels")
     return SampleRow(
@@ -206,7 +218,7 @@ class Statistics:
         self.document_tokens = np.zeros(NUM_DOUBLINGS, np.int64)
         """Documents of that many tokens."""
 
-    def add(self, columns: Columns, mask: MaskConfig) -> None:
+    def add(self, columns: Columns, mask: MaskConfig, spans: Spans | None = None) -> None:
         """Count rows of one length.
 
         Parameters
@@ -216,10 +228,12 @@ class Statistics:
             seq_length), and `row_id`, shape (rows, 1); where they exist also
             `next_sentence_labels` (rows, 1) and `segment_ids` (rows, seq_length).
         mask : MaskConfig
-            How masks are drawn; the same in every call.
+            How masks are drawn; the same in every call for rows of one length.
+        spans : int32 array, shape (rows, seq_length), optional
+            The masked spans; by default those that `mask` gives in epoch 0.
 
         """
-        self._bin(columns["input_ids"].shape[1]).add(columns, mask, self.unk_id)
+        self._bin(columns["input_ids"].shape[1]).add(columns, mask, self.unk_id, spans)
 
     def add_documents(self, sentence_lengths: Ints, sentences_per_document: Ints) -> None:
         """Count documents, each once whatever the number of duplicates.
