@@ -189,7 +189,8 @@ def _is_local(step: Mapping[str, Any]) -> bool:
 def _rule_of_pre_tokenizers(parts: _Parts) -> ChunkRule | NotCut:
     steps = parts.pre_tokenizers
     marks_spaces = any(
-        step["type"] == "Replace" and step["content"] == _MARKER for step in parts.normalizers
+        step["type"] == "Replace" and step["pattern"].get("String") == " "
+        for step in parts.normalizers
     )
     if not steps or (len(steps) == 1 and steps[0]["type"] == "Metaspace"):
         return _metaspace_rule(parts, marks_spaces)
@@ -227,14 +228,16 @@ def _whitespace_first_rule(parts: _Parts) -> ChunkRule | NotCut:
         classes = _isolate(classes, set(map(ord, string.punctuation)) - {ord("_")})
         classes = without_unsteady(classes, parts.normalise)
         cuts = _cuts([(LETTER_OR_DIGIT, ISOLATED), (ISOLATED, LETTER_OR_DIGIT)])
-    return ChunkRule(classes, cuts, drops_space=True, joins_spaces=True)
+    # Where several spaces become a marker, they do not split.
+    joins_spaces = not any(step["type"] == "Replace" for step in parts.normalizers)
+    return ChunkRule(classes, cuts, drops_space=True, joins_spaces=joins_spaces)
 
 
 def _bert_isolates(parts: _Parts) -> set[int]:
     """Characters that BERT's steps make pre-tokens: punctuation, and ideographs where it is asked."""
     isolated = set(map(ord, string.punctuation))
     if not all(step["type"] == "BertNormalizer" for step in parts.normalizers):
-        return isolated
+        return isolated - set(map(ord, "<=>"))  # a mark behind them makes symbols: U+2260
     isolates_ideographs = any(step["handle_chinese_chars"] for step in parts.normalizers)
     for code, kind in enumerate(base_classes()):
         if kind == PLAIN and unicodedata.category(chr(code))[0] == "P":
