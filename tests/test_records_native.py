@@ -196,6 +196,24 @@ def test_both_codecs_take_long_forms_of_numbers_and_refuse_ten_bytes():
             assert (bad_row, columns["a"].tolist()) == (None, [expected, [1, 2]]), numbers
 
 
+@pytest.mark.parametrize("level", [None, "message", "features", "entry", "value", "list"])
+def test_both_codecs_refuse_what_is_behind_the_expected(level):
+    """Such as a second list, or a field of a later version, at any level."""
+    layout = ExampleLayout({"a": Feature("bytes", 1)})
+    content = b"\x0a\x01x"
+    for name, tag in [("list", 0x0A), ("value", 0x12), ("entry", 0x0A), ("features", 0x0A)]:
+        content += b"\x0a\x00" * (level == name)
+        key = b"\x0a\x01a" * (name == "value")
+        content = key + bytes([tag, len(content)]) + content
+    content += b"\x0a\x00" * (level == "message")
+    found, columns = read_by_both(
+        layout, np.frombuffer(content, np.uint8), np.array([len(content)])
+    )
+    assert found == (None if level is None else 0)
+    if level is None:
+        assert columns["a"].tolist() == [[ord("x")]]
+
+
 def test_both_codecs_find_the_first_negative_value():
     features = ExampleLayout({"a": 200, "b": 1}).features
     for dtype in (np.int8, np.int16, np.int32, np.int64):

@@ -170,21 +170,62 @@ void test_batches() {
   }
 }
 
-// Whatever a byte becomes, readers stay in their buffers, and a message that changed in its tags is refused.
+// Whatever some bytes become, readers stay in their buffers.
 void test_damaged_messages() {
   for (uint64_t seed = 0; seed < 600; ++seed) {
     Batch batch(seed);
     if (batch.expected.empty()) continue;
     encode(batch);
-    for (int change = 0; change < 20; ++change) {
+    for (int variant = 0; variant < 60; ++variant) {
       std::string content = batch.expected;
-      const int64_t place = batch.choices.between(0, static_cast<int64_t>(content.size()) - 1);
-      content[static_cast<size_t>(place)] = static_cast<char>(batch.choices.between(0, 255));
+      for (int64_t change = batch.choices.between(1, 3); change > 0; --change) {
+        char& byte = content[static_cast<size_t>(batch.choices.between(0, static_cast<int64_t>(content.size()) - 1))];
+        byte = static_cast<char>(batch.choices.one_in(2) ? byte ^ 0x80 : batch.choices.between(0, 255));
+      }
       const Decoded decoded(batch, content);
       const bool is_known = decoded.status == MASKCORE_RECORDS_OK || decoded.status == MASKCORE_RECORDS_OTHER_LAYOUT;
       expect(is_known && decoded.bad_row < batch.num_rows, "damaged batch " + std::to_string(seed));
     }
   }
+}
+
+// Decodes bare messages that have the features "a" of `length` integers and, if wanted, "b" of five bytes.
+int32_t decode_bare(const std::vector<std::string>& messages, int64_t length, bool has_bytes) {
+  std::string all;
+  std::vector<int64_t> stops;
+  for (const std::string& message : messages) stops.push_back(static_cast<int64_t>((all += message).size()));
+  const Exactly content(all);
+  const Exactly integers(std::string(8 * messages.size() * static_cast<size_t>(length), '?'));
+  const Exactly bytes(std::string(5 * messages.size(), '?'));
+  const maskcore_feature features[] = {{"a", 1, integers.bytes.get(), length, MASKCORE_INT64_LIST, 8},
+                                       {"b", 1, bytes.bytes.get(), 5, MASKCORE_BYTES_LIST, 1}};
+  const int64_t num_rows = static_cast<int64_t>(messages.size());
+  const maskcore_rows rows = {features, has_bytes ? 2 : 1, num_rows, nullptr, stops.data(), content.bytes.get(), 0};
+  int64_t bad_row = -1;
+  const int32_t status = maskcore_decode_rows(&rows, &bad_row);
+  expect(bad_row == (status == MASKCORE_RECORDS_OTHER_LAYOUT ? 0 : -1), "the first row is wrong");
+  return status;
+}
+
+void test_cut_messages() {
+  const std::string whole =
+      naive_message({{"a", MASKCORE_INT64_LIST, {1, 300, 70000}, {}}, {"b", MASKCORE_BYTES_LIST, {}, "bytes"}});
+  expect(decode_bare({whole}, 3, true) == MASKCORE_RECORDS_OK, "a message");
+  for (size_t size = 0; size < whole.size(); ++size)
+    expect(decode_bare({whole.substr(0, size)}, 3, true) == MASKCORE_RECORDS_OTHER_LAYOUT, "a message cut");
+  const std::string features = whole.substr(2);  // behind a tag and a length of one byte
+  for (size_t size = 0; size < features.size(); ++size) {
+    const std::string message = std::string("\x0a") + static_cast<char>(size) + features.substr(0, size);
+    expect(decode_bare({message}, 3, true) == MASKCORE_RECORDS_OTHER_LAYOUT, "features cut");
+  }
+}
+
+// A number that goes on in the next message, where too few follow.
+void test_list_that_goes_on_behind_its_end() {
+  std::string list;
+  for (int i = 0; i < 12; ++i) list += std::string(7, '\x80') + '\x01';
+  const std::string message = naive_message({{"a", MASKCORE_INT64_LIST, {}, list + std::string(5, '\x80')}});
+  expect(decode_bare({message, "\x01\x01\x01"}, 100, false) == MASKCORE_RECORDS_OTHER_LAYOUT, "a list that goes on");
 }
 
 void test_checked_records() {
@@ -267,6 +308,10 @@ void test_refusals() {
   expect_refused("no bytes", [](maskcore_rows& r, maskcore_feature&) { r.bytes = nullptr; });
   expect_refused("a stop below 0", [](maskcore_rows& r, maskcore_feature&) { r.stops[0] = -1; });
   expect_refused("a stop behind the last", [](maskcore_rows& r, maskcore_feature&) { r.stops[0] = INT64_MAX; });
+  expect_refused("a stop within a frame", [](maskcore_rows& r, maskcore_feature&) {
+    r.is_framed = 1;
+    r.stops[0] = 15;
+  });
   expect_refused("no name", [](maskcore_rows&, maskcore_feature& f) { f.name = nullptr; });
   expect_refused("a name < 0", [](maskcore_rows&, maskcore_feature& f) { f.name_bytes = -1; });
   expect_refused("a long name", [](maskcore_rows&, maskcore_feature& f) { f.name_bytes = 1025; });
@@ -291,11 +336,18 @@ void test_columns_that_change() {
     Batch batch(seed);
     int64_t bad_place = -1;
     expect(maskcore_measure_rows(&batch.rows, &bad_place) == MASKCORE_RECORDS_OK, "measure_rows");
-    for (const Exactly& column : batch.columns) std::memset(column.bytes.get(), 0xFF, static_cast<size_t>(column.size));
+    bool is_longer = false;  // negative now, so of ten bytes, where not all were of one
+    for (size_t i = 0; i < batch.columns.size(); ++i) {
+      const Exactly& column = batch.columns[i];
+      std::memset(column.bytes.get(), 0xFF, static_cast<size_t>(column.size));
+      for (size_t row = 0; row < batch.stops.size(); ++row)
+        is_longer |= batch.features[i].kind == MASKCORE_INT64_LIST &&
+                     batch.payload_bytes[row * batch.columns.size() + i] != batch.features[i].length;
+    }
     const Exactly content(std::string(batch.expected.size(), '?'));
     batch.rows.bytes = content.bytes.get();
     const int32_t status = maskcore_encode_rows(&batch.rows, &bad_place);
-    expect(status == MASKCORE_RECORDS_OK || status == MASKCORE_RECORDS_BAD_CALL, "changed " + std::to_string(seed));
+    expect(status == (is_longer ? MASKCORE_RECORDS_BAD_CALL : MASKCORE_RECORDS_OK), "changed " + std::to_string(seed));
   }
 }
 
@@ -315,6 +367,8 @@ int main() {
   test_checksums();
   test_batches();
   test_damaged_messages();
+  test_cut_messages();
+  test_list_that_goes_on_behind_its_end();
   test_checked_records();
   test_refusals();
   test_columns_that_change();
