@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from maskcore import __version__
-from maskcore._cli import build, demo, info, report, show
+from maskcore._cli import build, demo, info, report, show, verify
 from maskcore.errors import BackendUnavailableError
 
 __all__ = ["main"]
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    for command in (build, report, show, info, demo):
+    for command in (build, verify, report, show, info, demo):
         command.add_parser(commands, common)
     return parser
 

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """`maskcore show`: rows as text with the masked spans coloured, and what the masks amount to.
 
-Owns how rows and figures look. Knows nothing of how masks are drawn.
+Owns how rows and figures look on a terminal. Knows nothing of how masks are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import groupby
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskcore import records
+from maskcore._numbers import count_of, plural
 from maskcore.config import MaskConfig
 from maskcore.records import Records, RecordsError
 from maskcore.records._errors import require
 from maskcore.records.mask_statistics import MaskCounts, add_counts, expected_shares
+from maskcore.records.masked_rows import unmasked_rows
+from maskcore.records.report import LABEL_MEANINGS
+from maskcore.records.row_text import RowPart, row_parts
+from maskcore.records.statistics import SampleRow, sample_row
 from maskcore.records.tokenise import Tokeniser, load_tokeniser
 
 __all__ = ["add_parser", "run", "show"]
@@ -26,6 +33,7 @@ __all__ = ["add_parser", "run", "show"]
 ROWS_OF_TABLE = 20_000
 BATCH_ROWS = 1024
 BAR_WIDTH = 30
+LEAST_SHARE = 0.001
 # Adjacent spans differ, since they are masked apart; legible on dark and light terminals.
 SPAN_STYLES = ("bold black on bright_yellow", "bold black on bright_cyan")
 
@@ -41,15 +49,13 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("folder", metavar="DIR", help="a folder that maskcore build made")
     parser.add_argument(
-        "-n", "--rows", type=int, default=3, metavar="N", help="rows to print (default %(default)s)"
-    )
+        "-n", "--rows", type=int, default=3, metavar="N",
+        help="rows to print, of each length where there are several (default %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
-        "--epoch",
-        type=int,
-        default=0,
-        metavar="E",
+        "--epoch", type=int, default=0, metavar="E",
         help="whose masks to show (default %(default)s)",
-    )
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -60,10 +66,19 @@ def run(args: argparse.Namespace) -> int:
     return show(Path(args.folder), args.rows, args.epoch)
 
 
-class _Shown(NamedTuple):
-    counts: MaskCounts
-    differing_rows: int | None
-    """Rows whose stored masks are not the derived ones; None where the epoch is not stored."""
+@dataclass(slots=True)
+class _Seen:
+    """What was read: counts for each length of rows."""
+
+    is_stored: bool
+    counts: dict[int, MaskCounts] = field(default_factory=dict)
+    differing_rows: int = 0
+    """Rows whose stored masks are not the derived ones."""
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(counts.rows for counts in self.counts.values())
 
 
 def show(folder: Path, num_rows: int, epoch: int) -> int:
@@ -71,9 +86,13 @@ def show(folder: Path, num_rows: int, epoch: int) -> int:
     opened = records.open(folder)
     tokeniser = _tokeniser_of(opened)
     console = require("rich.console").Console()
-    shown = _read(opened, tokeniser, console, num_rows, epoch)
-    _print_table(console, opened, shown, epoch)
-    return 1 if shown.differing_rows else 0
+    if opened.manifest.schema == "bert" and epoch:
+        raise ValueError(
+            f"--epoch must be 0 for rows of schema bert, got {epoch}; they hold one mask"
+        )
+    seen = _read(opened, tokeniser, console, num_rows, epoch)
+    _print_table(console, opened, seen, epoch)
+    return 1 if seen.differing_rows else 0
 
 
 def _tokeniser_of(opened: Records) -> Tokeniser:
@@ -87,117 +106,165 @@ def _tokeniser_of(opened: Records) -> Tokeniser:
     return tokeniser
 
 
-def _read(opened: Records, tokeniser: Tokeniser, console: Any, num_rows: int, epoch: int) -> _Shown:
+def _read(opened: Records, tokeniser: Tokeniser, console: Any, num_rows: int, epoch: int) -> _Seen:
     manifest = opened.manifest
-    counts = MaskCounts()
-    is_stored = epoch < manifest.mask_epochs
-    differing = 0
-    for columns in opened.batches(BATCH_ROWS):
-        spans = opened.spans(columns, epoch)
-        for row in range(min(num_rows - counts.rows, len(spans))):
-            one = {name: column[row] for name, column in columns.items()}
-            _print_row(console, tokeniser, one, spans[row], counts.rows + row)
-        if is_stored:
-            stored, derived = opened.stored_masks(columns, epoch), opened.masks(columns, epoch)
-            same = (stored.positions == derived.positions) & (stored.weights == derived.weights)
-            differing += int(np.count_nonzero(~same.all(axis=1)))
-        counts.add(columns, spans, manifest.mask.mask_unit)
-        if counts.rows >= max(ROWS_OF_TABLE, num_rows):
-            break
-    return _Shown(counts, differing if is_stored else None)
+    is_bert = manifest.schema == "bert"
+    seen = _Seen(is_stored=epoch < manifest.mask_epochs)
+    enough = max(ROWS_OF_TABLE // len(manifest.bins), num_rows)
+    for length in manifest.bins:
+        counts = seen.counts[length] = MaskCounts()
+        for stored in opened.batches(BATCH_ROWS, length):
+            columns, spans = _rows_of(opened, tokeniser, stored, epoch)
+            for row in range(min(num_rows - counts.rows, len(spans))):
+                _print_row(
+                    console, opened, tokeniser, sample_row(columns, spans, row), counts.rows + row
+                )
+            if seen.is_stored:
+                seen.differing_rows += _num_differing(opened, stored, epoch)
+            counts.add(columns, spans, "token" if is_bert else manifest.mask.mask_unit)
+            if counts.rows >= enough:
+                break
+    return seen
+
+
+def _rows_of(
+    opened: Records, tokeniser: Tokeniser, stored: dict[str, NDArray[Any]], epoch: int
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.int32]]:
+    """Return rows with their spans, whatever the schema."""
+    if opened.manifest.schema == "bert":
+        return unmasked_rows(stored, tokeniser.special, opened.manifest.pairs != "none")
+    return stored, opened.spans(stored, epoch)
+
+
+def _num_differing(opened: Records, stored: Mapping[str, NDArray[Any]], epoch: int) -> int:
+    kept, derived = opened.stored_masks(stored, epoch), opened.masks(stored, epoch)
+    same = (kept.positions == derived.positions) & (kept.weights == derived.weights)
+    return int(np.count_nonzero(~same.all(axis=1)))
 
 
 def _print_row(
-    console: Any, tokeniser: Tokeniser, row: dict[str, Any], spans: Any, number: int
+    console: Any, opened: Records, tokeniser: Tokeniser, row: SampleRow, number: int
 ) -> None:
     make_text = require("rich.text").Text
-    num_used = int(row["attention_mask"].sum())
-    num_masked = int(np.count_nonzero(spans))
-    num_padding = len(spans) - num_used
     title = make_text(f"row {number}", style="bold")
-    title.append(
-        f"  id {int(row['row_id'][0])}, {num_used - 2} tokens, {num_masked} masked",
-        style="not bold dim",
-    )
+    title.append(f"  {', '.join(_facts(opened, row))}", style="not bold dim")
     console.print(title)
     has_colour = console.color_system is not None and not console.no_color
     text = make_text()
-    text.append(tokeniser.special["cls"].token, style="dim")
-    ids = row["input_ids"].tolist()
-    for span, places in groupby(range(1, num_used - 1), key=lambda place: int(spans[place])):
-        _append_span(text, tokeniser.rule.text([ids[place] for place in places]), span, has_colour)
-    text.append(f" {tokeniser.special['sep'].token}", style="dim")
+    for place, part in enumerate(row_parts(row, tokeniser)):
+        _append(text, part._replace(text=part.text if place else part.text.lstrip()), has_colour)
+    num_padding = row.seq_length - len(row.input_ids)
     if num_padding:
         text.append(f" {tokeniser.special['pad'].token} x {num_padding}", style="dim")
     padding = require("rich.padding").Padding
     console.print(padding(text, (0, 0, 1, 2)))
 
 
-def _append_span(text: Any, content: str, span: int, has_colour: bool) -> None:
-    if span == 0:
-        text.append(content)
+def _facts(opened: Records, row: SampleRow) -> Iterator[str]:
+    manifest = opened.manifest
+    if manifest.schema != "bert":
+        yield f"id {row.row_id}"
+    yield f"{len(row.input_ids)} of {row.seq_length} tokens"
+    yield f"{sum(1 for span in row.spans if span)} masked"
+    if row.label is not None:
+        yield f"label {row.label}: {LABEL_MEANINGS[manifest.pairs][row.label]}"
+    if row.segment_ids is not None:
+        yield count_of(max(row.segment_ids), "document")
+
+
+def _append(text: Any, part: RowPart, has_colour: bool) -> None:
+    if part.is_special:
+        text.append(part.text, style="dim")
         return
-    bare = content.lstrip()
-    text.append(content[: len(content) - len(bare)])
+    if not part.span:
+        text.append(part.text)
+        return
+    bare = part.text.lstrip()
+    text.append(part.text[: len(part.text) - len(bare)])
     if has_colour:
-        text.append(bare, style=SPAN_STYLES[span % 2])
+        text.append(bare, style=SPAN_STYLES[part.span % 2])
     else:
         text.append(f"⟦{bare}⟧")
 
 
-def _print_table(console: Any, opened: Records, shown: _Shown, epoch: int) -> None:
-    counts = shown.counts
+def _print_table(console: Any, opened: Records, seen: _Seen, epoch: int) -> None:
     make_text = require("rich.text").Text
     title = make_text(f"masks of epoch {epoch}", style="bold")
-    title.append(f"  {counts.rows:,} of {len(opened):,} rows", style="not bold dim")
+    title.append(f"  {seen.rows:,} of {len(opened):,} rows", style="not bold dim")
     console.print(title)
     table = require("rich.table").Table(box=require("rich.box").SIMPLE_HEAD, pad_edge=True)
     table.add_column("", no_wrap=True)
     table.add_column("realised", justify="right", no_wrap=True)
     table.add_column("expected", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    mask = opened.manifest.mask
-    for section in (_overall(mask, counts), _span_lengths(mask, counts), _places(mask, counts)):
+    mask, is_bert = opened.manifest.mask, opened.manifest.schema == "bert"
+    for section in (
+        _overall(mask, seen),
+        _span_lengths(mask, seen, is_bert),
+        _places(mask, seen),
+    ):
         for cells in section:
             table.add_row(*cells)
         table.add_section()
     console.print(table)
-    for note, style in _notes(mask, shown, epoch):
+    for note, style in _notes(mask, seen, epoch, is_bert):
         console.print(make_text(note, style=style), soft_wrap=not console.is_terminal)
 
 
 Cells = tuple[str, ...]
 
 
-def _overall(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
-    mean = int(counts.masked.sum()) / max(counts.rows, 1)
-    fewest = min(counts.fewest, counts.most)
+def _overall(mask: MaskConfig, seen: _Seen) -> list[Cells]:
+    parts = seen.counts.values()
+    masked = sum(int(counts.masked.sum()) for counts in parts)
+    maskable = sum(int(counts.maskable.sum()) for counts in parts)
+    most = max(counts.most for counts in parts)
+    fewest = min(*(counts.fewest for counts in parts), most)
     return [
-        ("masked tokens", f"{counts.rate:.2%}", f"{mask.masking_ratio:.2%}"),
-        ("mean in a row", f"{mean:.2f}", ""),
-        ("fewest and most", f"{fewest}, {counts.most}", f"at most {mask.max_predictions}"),
+        ("masked tokens", f"{masked / max(maskable, 1):.2%}", f"{mask.masking_ratio:.2%}"),
+        ("mean in a row", f"{masked / max(seen.rows, 1):.2f}", ""),
+        ("fewest and most", f"{fewest}, {most}", f"at most {mask.max_predictions}"),
     ]
 
 
-def _span_lengths(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
-    total = max(int(counts.span_lengths.sum()), 1)
-    realised = add_counts(counts.span_lengths, np.zeros(mask.max_n + 1, np.int64)) / total
+def _span_lengths(mask: MaskConfig, seen: _Seen, is_bert: bool) -> list[Cells]:
+    realised = np.zeros(mask.max_n + 1, np.int64)
+    expected = np.zeros(mask.max_n)
+    for counts in seen.counts.values():
+        realised = add_counts(realised, counts.span_lengths)
+        expected += np.array(expected_shares(mask, counts)) * counts.span_lengths.sum()
+    realised_shares = realised / max(int(realised.sum()), 1)
+    if is_bert:  # masks side by side make a few long spans, which are not worth a line each
+        longest = int(np.flatnonzero(realised_shares >= LEAST_SHARE).max(initial=mask.max_n))
+        realised_shares = realised_shares[: longest + 1]
+    expected_of = expected / max(float(expected.sum()), 1.0)
+    unit = "token" if is_bert else mask.mask_unit
     return [
-        (f"spans of {n} {mask.mask_unit}{'s' if n > 1 else ''}", f"{realised[n]:.1%}",
-         f"{expected:.1%}", _bar(realised[n]))
-        for n, expected in enumerate(expected_shares(mask, counts), start=1)
-    ]  # fmt: skip
+        (
+            f"spans of {n} {plural(unit, n)}",
+            f"{share:.1%}",
+            "" if is_bert else f"{expected_of[n - 1]:.1%}",
+            _bar(share),
+        )
+        for n, share in enumerate(realised_shares[1:], start=1)
+    ]
 
 
-def _places(mask: MaskConfig, counts: MaskCounts) -> list[Cells]:
-    tenths = np.arange(len(counts.masked)) * 10 // max(len(counts.masked), 1)
-    maskable = np.bincount(tenths, counts.maskable, 10)
-    masked = np.bincount(tenths, counts.masked, 10)
+def _places(mask: MaskConfig, seen: _Seen) -> list[Cells]:
+    maskable, masked = np.zeros(10), np.zeros(10)
+    for counts in seen.counts.values():
+        tenths = np.arange(len(counts.masked)) * 10 // max(len(counts.masked), 1)
+        maskable += np.bincount(tenths, counts.maskable, 10)
+        masked += np.bincount(tenths, counts.masked, 10)
     return [
-        (f"{_ordinal(tenth + 1)} tenth of the row", f"{masked[tenth] / maskable[tenth]:.2%}",
-         f"{mask.masking_ratio:.2%}", _bar(masked[tenth] / maskable[tenth]))
+        (
+            f"{_ordinal(tenth + 1)} tenth of the row",
+            f"{masked[tenth] / maskable[tenth]:.2%}",
+            f"{mask.masking_ratio:.2%}",
+            _bar(masked[tenth] / maskable[tenth]),
+        )
         for tenth in np.flatnonzero(maskable).tolist()
-    ]  # fmt: skip
+    ]
 
 
 def _ordinal(number: int) -> str:
@@ -208,27 +275,33 @@ def _bar(share: float) -> str:
     return "█" * round(share * BAR_WIDTH)
 
 
-def _notes(mask: MaskConfig, shown: _Shown, epoch: int) -> list[tuple[str, str]]:
-    notes = [
-        (
-            "Expected lengths are those of rows without boundaries; a span ends where a row does.",
+def _notes(mask: MaskConfig, seen: _Seen, epoch: int, is_bert: bool) -> Iterator[tuple[str, str]]:
+    if is_bert:
+        yield (
+            "Rows of schema bert are masked already; a span is what is masked side by side, as they "
+            "do not say what was drawn together.",
             "dim",
         )
-    ]
+        return
+    yield (
+        "Expected lengths are those of rows without boundaries; a span ends where a row does.",
+        "dim",
+    )
     if mask.mask_unit == "word":
-        text = "Words are masked whole, so a row may fall short of its share by part of a word."
-        notes.append((text, "dim"))
-    if shown.differing_rows is None:
-        text, style = f"Epoch {epoch} is not stored; its masks are derived from the row ids.", "dim"
-    elif shown.differing_rows == 0:
-        text, style = (
+        yield (
+            "Words are masked whole, so a row may fall short of its share by part of a word.",
+            "dim",
+        )
+    if not seen.is_stored:
+        yield f"Epoch {epoch} is not stored; its masks are derived from the row ids.", "dim"
+    elif not seen.differing_rows:
+        yield (
             f"The stored masks of epoch {epoch} equal those derived from the row ids.",
             "green",
         )
     else:
-        text = (
+        yield (
             f"The stored masks of epoch {epoch} differ from those derived "
-            f"in {shown.differing_rows:,} rows: the records are damaged, build them again."
+            f"in {seen.differing_rows:,} rows: the records are damaged, build them again.",
+            "bold red",
         )
-        style = "bold red"
-    return [*notes, (text, style)]

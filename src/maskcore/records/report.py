@@ -28,7 +28,14 @@ from maskcore.records.row_text import row_parts
 from maskcore.records.statistics import SAMPLE_EPOCH, BinStatistics, SampleRow, Statistics
 from maskcore.records.tokenise import Tokeniser, load_tokeniser
 
-__all__ = ["REPORT_FILE", "REPORT_PAGE", "make_report", "report_fields", "write_report"]
+__all__ = [
+    "LABEL_MEANINGS",
+    "REPORT_FILE",
+    "REPORT_PAGE",
+    "make_report",
+    "report_fields",
+    "write_report",
+]
 
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
@@ -42,6 +49,11 @@ BATCH_ROWS = 1024
 DIGITS = 6
 # Rows of schema "bert" do not say which tokens are words.
 MASKED_UNIT = "token"
+LABEL_MEANINGS = {
+    "sop": ("segments in their order", "segments swapped"),
+    "nsp": ("the text that follows", "text of another document"),
+}
+"""`pairs` -> what the labels 0 and 1 say."""
 
 
 def _share(part: float, whole: float) -> float:
@@ -93,7 +105,7 @@ def report_fields(
         "sentences_by_tokens": _doublings(statistics.sentence_tokens.tolist()),
         "documents_by_tokens": _doublings(statistics.document_tokens.tolist()),
         "sample_rows": [
-            _sample_row(row, counts.seq_length, tokeniser)
+            _sample_row(row, tokeniser)
             for counts in bins
             for row in counts.sample_rows[: max(2, NUM_SHOWN_ROWS // len(bins))]
         ],
@@ -158,14 +170,10 @@ def _labels(manifest: Manifest, bins: list[BinStatistics]) -> list[dict[str, Any
         sum(values)
         for values in zip(*(c.labels.tolist() for c in bins if len(c.labels)), strict=True)
     ]
-    meanings = {
-        "sop": ("segments in their order", "segments swapped"),
-        "nsp": ("the text that follows", "text of another document"),
-    }
     return [
         {"label": label, "meaning": meaning, "rows": rows, "share": _share(rows, sum(totals))}
         for label, (meaning, rows) in enumerate(
-            zip(meanings.get(manifest.pairs, ()), totals, strict=False)
+            zip(LABEL_MEANINGS.get(manifest.pairs, ()), totals, strict=False)
         )
     ]
 
@@ -245,10 +253,10 @@ def _doublings(counts: list[int]) -> list[dict[str, int]]:
     ]
 
 
-def _sample_row(row: SampleRow, seq_length: int, tokeniser: Tokeniser) -> dict[str, Any]:
+def _sample_row(row: SampleRow, tokeniser: Tokeniser) -> dict[str, Any]:
     return {
         "row_id": row.row_id,
-        "seq_length": seq_length,
+        "seq_length": row.seq_length,
         "tokens": len(row.input_ids),
         "masked": sum(1 for span in row.spans if span),
         "label": row.label,

@@ -35,6 +35,7 @@ class SampleRow:
     """One row as it is shown, without its padding."""
 
     row_id: int
+    seq_length: int
     input_ids: list[int]
     token_type_ids: list[int]
     segment_ids: list[int] | None
@@ -174,6 +175,7 @@ def sample_row(columns: Columns, spans: Spans, row: int) -> SampleRow:
     segments, labels = columns.get("segment_ids"), columns.get("next_sentence_labels")
     return SampleRow(
         int(columns["row_id"].ravel()[row]),
+        columns["input_ids"].shape[1],
         columns["input_ids"][row, :used].tolist(),
         columns["token_type_ids"][row, :used].tolist(),
         None if segments is None else segments[row, :used].tolist(),
