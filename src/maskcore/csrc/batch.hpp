@@ -64,6 +64,7 @@ class Batch {
         keys_(call.seed),
         law_(call.length_thresholds, call.num_length_thresholds),
         plan_(law_, length_, typical_budget(call)),
+        panels_(keys_, plan_.first_panel()),
         kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr) {
     uint8_t* place = memory;
     for (int64_t member = 0; member < group_rows_; ++member, place += Scratch<Position>::num_bytes(length_))
@@ -104,12 +105,10 @@ class Batch {
     Member members[kMostGroupRows];
     for (int64_t member = 0; member < num_rows; ++member) members[member].address = address_of(first_row + member);
     for (int64_t member = 0; member < num_rows; member += 2) {
-      const Panel panel = plan_.first_panel(members[member].address);
       if (member + 1 < num_rows)
-        Isa::philox_two_panels(keys_, panel, plan_.first_panel(members[member + 1].address), draws[member],
-                               draws[member + 1]);
+        panels_.draw_two(members[member].address, members[member + 1].address, draws[member], draws[member + 1]);
       else
-        Isa::philox_panel(keys_, panel, draws[member]);
+        panels_.draw(members[member].address, draws[member]);
     }
     for (int64_t member = 0; member < num_rows; ++member)
       cut_row(scratches_[member], first_row + member, members[member], draws[member]);
@@ -370,6 +369,7 @@ class Batch {
   const KeySchedule keys_;
   const LengthLaw law_;
   const DrawPlan plan_;
+  const typename Isa::FirstPanels panels_;
   RowKernel<Isa, Position, kWords> kernel_;
   Scratch<Position> scratches_[kMostGroupRows];
 };

@@ -47,6 +47,28 @@ inline void generic_draw_steps(const uint32_t* draws, uint32_t first_step, uint3
   }
 }
 
+// The first panel of every row of a batch.
+template <class Isa>
+class GenericFirstPanels {
+ public:
+  GenericFirstPanels(const KeySchedule& keys, const Panel& panel) noexcept : keys_(keys), panel_(panel) {}
+
+  void draw(const RowAddress& address, uint32_t* words) const noexcept { Isa::philox_panel(keys_, at(address), words); }
+
+  void draw_two(const RowAddress& address0, const RowAddress& address1, uint32_t* words0,
+                uint32_t* words1) const noexcept {
+    Isa::philox_two_panels(keys_, at(address0), at(address1), words0, words1);
+  }
+
+ private:
+  Panel at(const RowAddress& address) const noexcept {
+    return {panel_.first_run, panel_.first_run_size, panel_.second_run, address};
+  }
+
+  const KeySchedule& keys_;
+  const Panel panel_;
+};
+
 template <class Position>
 inline uint32_t generic_list_ones(const uint64_t* bits, uint32_t words, Position* list) noexcept {
   uint32_t count = 0;

@@ -63,6 +63,7 @@ inline void all_rounds(const KeySchedule& keys, FourBlocks (&blocks)[2]) noexcep
 struct Avx2 {
   static constexpr uint32_t kFewDraws = 4;
   static constexpr bool kHasShortRows = false;
+  using FirstPanels = GenericFirstPanels<Avx2>;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
   static uint64_t select_one(uint64_t bits, uint32_t rank) noexcept { return _pdep_u64(uint64_t{1} << rank, bits); }

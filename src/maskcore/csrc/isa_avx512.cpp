@@ -65,10 +65,10 @@ struct EightBlocks {
   }
 };
 
-template <int kNum>
+template <int kFirstRound = 0, int kNum>
 inline void all_rounds(const KeySchedule& keys, EightBlocks (&blocks)[kNum]) noexcept {
 #pragma GCC unroll 10
-  for (int round = 0; round < kNumRounds; ++round) {
+  for (int round = kFirstRound; round < kNumRounds; ++round) {
     const __m512i k0 = _mm512_set1_epi32(static_cast<int>(keys.k0[round]));
     const __m512i k1 = _mm512_set1_epi32(static_cast<int>(keys.k1[round]));
 #pragma GCC unroll 4
@@ -88,9 +88,66 @@ inline void start_panel(const Panel& panel, EightBlocks* blocks) noexcept {
   }
 }
 
+inline __m512i broadcast(uint32_t word) noexcept { return _mm512_set1_epi32(static_cast<int>(word)); }
+
+// Panels of the same blocks for many rows. Of the first two rounds only half depends on the block, the other half on
+// the row; each half is worked out once.
+class FirstPanels {
+ public:
+  FirstPanels(const KeySchedule& keys, const Panel& panel) noexcept : keys_(keys) {
+    EightBlocks blocks[2];
+    start_panel(panel, blocks);
+    for (int b = 0; b < 2; ++b) {
+      const __m512i product0 = _mm512_mul_epu32(blocks[b].c0, _mm512_set1_epi64(kMultiplier0));
+      high_[b] = _mm512_xor_si512(_mm512_srli_epi64(product0, 32), broadcast(keys.k1[0]));
+      low_[b] = _mm512_xor_si512(product0, broadcast(keys.k1[1]));
+    }
+  }
+
+  void draw(const RowAddress& address, uint32_t* words) const noexcept {
+    EightBlocks blocks[2];
+    start_third_round(address, blocks);
+    all_rounds<2>(keys_, blocks);
+    for (int b = 0; b < 2; ++b) blocks[b].store(words + 32 * b);
+  }
+
+  void draw_two(const RowAddress& address0, const RowAddress& address1, uint32_t* words0,
+                uint32_t* words1) const noexcept {
+    EightBlocks blocks[4];
+    start_third_round(address0, blocks);
+    start_third_round(address1, blocks + 2);
+    all_rounds<2>(keys_, blocks);
+    for (int b = 0; b < 2; ++b) blocks[b].store(words0 + 32 * b);
+    for (int b = 0; b < 2; ++b) blocks[2 + b].store(words1 + 32 * b);
+  }
+
+ private:
+  void start_third_round(const RowAddress& address, EightBlocks* blocks) const noexcept {
+    const uint64_t first1 = uint64_t{address.row_id_high} * kMultiplier1;
+    const uint32_t first_c0 = static_cast<uint32_t>(first1 >> 32) ^ address.row_id_low ^ keys_.k0[0];
+    const uint64_t second0 = uint64_t{first_c0} * kMultiplier0;
+    const __m512i epoch = broadcast(address.epoch);
+    const __m512i c0 = broadcast(static_cast<uint32_t>(first1) ^ keys_.k0[1]);
+    const __m512i c2 = broadcast(static_cast<uint32_t>(second0 >> 32));
+    const __m512i c3 = broadcast(static_cast<uint32_t>(second0));
+    for (int b = 0; b < 2; ++b) {
+      const __m512i product1 = _mm512_mul_epu32(_mm512_xor_si512(high_[b], epoch), _mm512_set1_epi64(kMultiplier1));
+      blocks[b].c0 = _mm512_xor_si512(_mm512_srli_epi64(product1, 32), c0);
+      blocks[b].c1 = product1;
+      blocks[b].c2 = _mm512_xor_si512(low_[b], c2);
+      blocks[b].c3 = c3;
+    }
+  }
+
+  const KeySchedule& keys_;
+  __m512i high_[2];  // of the first round's product of c0, with its key
+  __m512i low_[2];   // the same, with the second round's key
+};
+
 struct Avx512 {
   static constexpr uint32_t kFewDraws = 0;
   static constexpr bool kHasShortRows = true;
+  using FirstPanels = maskcore::FirstPanels;
   using ShortRow = maskcore::ShortRow;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
@@ -102,16 +159,6 @@ struct Avx512 {
     start_panel(panel, blocks);
     all_rounds(keys, blocks);
     for (int b = 0; b < 2; ++b) blocks[b].store(words + 32 * b);
-  }
-
-  static void philox_two_panels(const KeySchedule& keys, const Panel& panel0, const Panel& panel1, uint32_t* words0,
-                                uint32_t* words1) noexcept {
-    EightBlocks blocks[4];
-    start_panel(panel0, blocks);
-    start_panel(panel1, blocks + 2);
-    all_rounds(keys, blocks);
-    for (int b = 0; b < 2; ++b) blocks[b].store(words0 + 32 * b);
-    for (int b = 0; b < 2; ++b) blocks[2 + b].store(words1 + 32 * b);
   }
 
   static void draw_at(const KeySchedule& keys, Purpose purpose, const RowAddress& address, const uint32_t* at,

@@ -90,8 +90,8 @@ struct DrawPlan {
     covers_order = 4 * int64_t{order_blocks} >= parts - 3;
   }
 
-  Panel first_panel(const RowAddress& address) const noexcept {
-    return {block_counter(kSpanOrder, 0), order_blocks, block_counter(kPieceLength, 0), address};
+  Panel first_panel() const noexcept {
+    return {block_counter(kSpanOrder, 0), order_blocks, block_counter(kPieceLength, 0), {}};
   }
 
  private:
