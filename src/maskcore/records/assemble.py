@@ -7,6 +7,8 @@ done or files are published.
 
 from __future__ import annotations
 
+from typing import Any
+
 import maskcore
 from maskcore.records.accounts import UnitCounts, manifest_counts
 from maskcore.records.folder import BuildFolder, write_file
@@ -49,7 +51,11 @@ def assemble(plan: Plan, read: ReadResult, tokeniser: Tokeniser, folder: BuildFo
         statistics.merge(of_unit)
     if counts.rows.rows == 0:
         raise no_text([file.name for file in plan.inputs])
-    manifest = _manifest(plan, read, tokeniser, shards, counts)
+    all_counts = {
+        **manifest_counts(read.counts, counts, plan.options.dupe_factor),
+        **statistics.document_counts(),
+    }
+    manifest = _manifest(plan, read, tokeniser, shards, all_counts)
     names = [shard.file for shard in shards]
     names.append(tokeniser.file_name)
     for name, content in zip(
@@ -66,7 +72,7 @@ def _manifest(
     read: ReadResult,
     tokeniser: Tokeniser,
     shards: list[ShardEntry],
-    counts: UnitCounts,
+    counts: dict[str, Any],
 ) -> Manifest:
     options = plan.options
     same = ("schema", "layout", "file_format", "seq_length", "bins", "pairs", "short_seq_prob", "pack",
@@ -93,5 +99,5 @@ def _manifest(
             for file, digest in zip(plan.inputs, hashes, strict=True)
         ),
         shards=tuple(sorted(shards)),
-        counts=manifest_counts(read.counts, counts, options.dupe_factor),
+        counts=counts,
     )

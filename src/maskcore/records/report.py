@@ -95,15 +95,19 @@ def report_fields(
             "shards": len(manifest.shards),
             "bytes": sum(shard.bytes for shard in manifest.shards),
         },
-        "counts": manifest.counts,
+        "counts": {
+            name: count
+            for name, count in manifest.counts.items()
+            if not name.endswith("_by_tokens")
+        },
         "options": _options(manifest),
         "tokenizer": _tokenizer(manifest),
         "inputs": [{"name": entry.name, "bytes": entry.bytes} for entry in manifest.inputs],
         "bins": [_bin(counts, masks[counts.seq_length]) for counts in bins],
         "labels": _labels(manifest, bins),
         "masks": _masks(manifest.mask, bins, masks, tokeniser, span_unit),
-        "sentences_by_tokens": _doublings(statistics.sentence_tokens.tolist()),
-        "documents_by_tokens": _doublings(statistics.document_tokens.tolist()),
+        "sentences_by_tokens": _doublings(manifest.counts["sentences_by_tokens"]),
+        "documents_by_tokens": _doublings(manifest.counts["documents_by_tokens"]),
         "sample_rows": [
             _sample_row(row, tokeniser)
             for counts in bins

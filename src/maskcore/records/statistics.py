@@ -253,6 +253,13 @@ class Statistics:
         self.sentence_tokens += _by_doubling(sentence_lengths)
         self.document_tokens += _by_doubling(np.diff(ends, prepend=0))
 
+    def document_counts(self) -> dict[str, list[int]]:
+        """Return what cannot be counted again in the records, for the manifest."""
+        return {
+            "sentences_by_tokens": _trimmed(self.sentence_tokens),
+            "documents_by_tokens": _trimmed(self.document_tokens),
+        }
+
     def merge(self, other: Statistics) -> None:
         """Add the counts of other rows and documents, made with the same configuration."""
         for seq_length, counts in other.bins.items():
