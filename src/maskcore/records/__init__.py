@@ -16,6 +16,7 @@ from maskcore.records.reader import (
     open_records as open,  # used as maskcore.records.open, like tarfile.open
 )
 from maskcore.records.report import write_report as report
+from maskcore.records.train_tokenizer import train_tokenizer
 from maskcore.records.verify import VerifyResult, verify
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "open",
     "plan",
     "report",
+    "train_tokenizer",
     "verify",
 ]

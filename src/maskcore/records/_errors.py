@@ -21,6 +21,7 @@ _EXTRAS = {
     "fsspec": ("fsspec", "remote"),
     "google_crc32c": ("google-crc32c", "build"),
     "pyarrow": ("pyarrow", "parquet"),
+    "sentencepiece": ("sentencepiece", "sentencepiece"),
     "zstandard": ("zstandard", "zstd"),
 }
 
