@@ -38,7 +38,7 @@ def rows(num_rows, seq_length, *, has_labels=False, pack=False, vocab_size=1000,
     random = np.random.default_rng(seed)
     shortest = 5 if has_labels else 3
     made = [
-        _row(random, seq_length, has_labels, pack, vocab_size, at_least)
+        _row(random, seq_length, at_least, has_labels=has_labels, pack=pack, vocab_size=vocab_size)
         for at_least in np.where(np.arange(num_rows) % 3 == 0, seq_length, shortest).tolist()
     ]
     columns = {name: np.array([row[name] for row in made], np.int32) for name in made[0]}
@@ -48,7 +48,7 @@ def rows(num_rows, seq_length, *, has_labels=False, pack=False, vocab_size=1000,
     return columns
 
 
-def _row(random, seq_length, has_labels, pack, vocab_size, at_least):
+def _row(random, seq_length, at_least, *, has_labels, pack, vocab_size):
     length = int(random.integers(at_least, seq_length + 1))
     num_texts = 2 if has_labels else int(random.integers(1, 4)) if pack and length >= 7 else 1
     cuts = (

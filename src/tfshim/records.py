@@ -148,7 +148,8 @@ def _numbers(parsed: Tensor, length: int, dtype: str) -> Tensor:
     if dtype not in _RAW_TYPES:
         return parsed
     raw = tf.io.decode_raw(parsed, tf.dtypes.as_dtype(dtype), little_endian=True)
-    return tf.cast(tf.ensure_shape(raw, [None, length]), tf.int32)
+    # Not tf.ensure_shape: of no records at all, decode_raw makes a tensor of shape (0, 0).
+    return tf.cast(tf.reshape(raw, [tf.shape(parsed)[0], length]), tf.int32)
 
 
 def _expanded(columns: dict[str, Tensor], length: int) -> dict[str, Tensor]:
