@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from maskcore._cli.console import make_console
 from maskcore._numbers import count_of, duration, percent, short_count, size
 from maskcore.records import Progress
 from maskcore.records._errors import require
@@ -22,6 +24,7 @@ __all__ = ["STAGE_NAMES", "ProgressDisplay"]
 SECONDS_BETWEEN_LINES = 5.0
 REFRESHES_PER_SECOND = 8
 BAR_WIDTH = 24
+LEAST_SHARE = 0.005
 # A remaining time from less than this is a guess that frightens or pleases for nothing.
 SECONDS_BEFORE_ESTIMATE = 2.0
 STAGE_NAMES = {
@@ -95,7 +98,7 @@ class ProgressDisplay:
         self._clock = clock
         self._stages: dict[str, _Stage] = {}
         self._last_line = clock()
-        console = require("rich.console").Console(stderr=True)
+        console = make_console(stderr=True)
         self._live: Any = None
         # FORCE_COLOR makes rich take a pipe for a terminal.
         if console.is_interactive and sys.stderr.isatty():
@@ -128,7 +131,9 @@ class ProgressDisplay:
     def _print(self, line: str, now: float) -> None:
         self._last_line = now
         if self._live is None:
-            print(line, file=sys.stderr, flush=True)
+            # The build is worth more than its progress: it goes on when nobody reads that.
+            with suppress(BrokenPipeError):
+                print(line, file=sys.stderr, flush=True)
 
     def _stop_stage(self, now: float) -> None:
         for stage in self._stages.values():
@@ -167,7 +172,8 @@ class ProgressDisplay:
         lines = [" · ".join(stages[-1].facts(now))] if stages else []
         steps = self.steps()
         if steps:
-            lines.append(" · ".join(f"{name} {share:.0%}" for name, share in steps.items()))
+            shown = [f"{name} {share:.0%}" for name, share in steps.items() if share >= LEAST_SHARE]
+            lines.append(" · ".join(shown))
         text = require("rich.text").Text
         facts = [
             text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in lines

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcore import records
+from maskcore._cli.console import make_console
 from maskcore._numbers import count_of, plural
 from maskcore.config import MaskConfig
 from maskcore.records import Records, RecordsError
@@ -85,7 +86,7 @@ def show(folder: Path, num_rows: int, epoch: int) -> int:
     """Print rows and the table; return 1 if stored masks differ from the derived ones."""
     opened = records.open(folder)
     tokeniser = _tokeniser_of(opened)
-    console = require("rich.console").Console()
+    console = make_console()
     if opened.manifest.schema == "bert" and epoch:
         raise ValueError(
             f"--epoch must be 0 for rows of schema bert, got {epoch}; they hold one mask"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskcore._cli.console import make_console
 from maskcore._numbers import count_of, duration, percent, plural, short_count, size
 from maskcore.records import Manifest
 from maskcore.records._errors import require
@@ -40,7 +41,7 @@ _STAGES = {"read": "reading", "train": "vocabulary", "build": "rows", "verify": 
 
 def print_facts(title: str, facts: list[Fact]) -> None:
     """Print named facts, one a line."""
-    console = require("rich.console").Console()
+    console = make_console()
     text = require("rich.text").Text
     console.print(text(title, style="bold"), soft_wrap=True)
     table = require("rich.table").Table.grid(padding=(0, 1))
