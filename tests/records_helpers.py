@@ -8,11 +8,11 @@ import os
 import numpy as np
 
 
-def hashes(folder):
-    """Return {file name: SHA-256} of a folder."""
+def hashes(folder, names=None):
+    """Return {file name: SHA-256} of a folder, or of some of its files."""
     return {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in sorted(os.listdir(folder))
+        for name in sorted(os.listdir(folder) if names is None else names)
     }
 
 

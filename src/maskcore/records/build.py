@@ -191,6 +191,7 @@ def build(
             folder=Path(out),
             workers=checked,
             overwrite=overwrite,
+            verify=verify,
             on_progress=on_progress,
         )
     )

@@ -44,6 +44,7 @@ from maskcore.records.scatter import (
 from maskcore.records.spill import SpillReader
 from maskcore.records.tokenise import Tokeniser
 from maskcore.records.unit import run_unit, unit_result
+from maskcore.records.verify import verify
 from maskcore.records.vocabulary import (
     TRAINING_TEXT_BYTES,
     store_tokeniser,
@@ -70,6 +71,8 @@ class BuildRequest:
     workers: int | None
     """None: as many as there are cores, or less for a small corpus."""
     overwrite: bool
+    verify: bool
+    """Look at the hashes of what an earlier run finished, and read everything back at the end."""
     on_progress: OnProgress | None
 
 
@@ -161,18 +164,35 @@ def run_build(request: BuildRequest) -> Manifest:
         As it came, when all workers have ended; the same command resumes.
 
     """
-    plan, target = request.plan, BuildFolder(request.folder)
+    target = BuildFolder(request.folder)
     target.check(request.overwrite, [Path(file.path) for file in request.inputs])
-    with target.lock(), _readable_errors(request.folder):
-        if target.is_publishing:
-            target.resume_publishing()
-            if read_manifest(request.folder).plan_sha256 == plan.sha256:
-                return read_manifest(request.folder)
-            target.check(request.overwrite, [])
-        _begin_or_resume(request, target)
-        names = _Build(request, target).run()
-        target.publish(names)
+    with _readable_errors(request.folder), target.lock():
+        if not (target.is_publishing and _finish_publishing(request, target)):
+            _begin_or_resume(request, target)
+            target.publish(_Build(request, target).run())
+    if request.verify:
+        _verify(request)
     return read_manifest(request.folder)
+
+
+def _finish_publishing(request: BuildRequest, target: BuildFolder) -> bool:
+    """Publish what an earlier process had finished; return whether it is what is asked for."""
+    found = target.read_plan()
+    is_same = found is None or not _differences(found, request, target)
+    target.resume_publishing()
+    if is_same and read_manifest(request.folder).plan_sha256 == request.plan.sha256:
+        return True
+    target.check(request.overwrite, [])
+    return False
+
+
+def _verify(request: BuildRequest) -> None:
+    result = verify(request.folder, workers=request.workers, on_progress=request.on_progress)
+    if not result.is_sound:
+        more = f" (and {len(result.problems) - 1} more)" if len(result.problems) > 1 else ""
+        raise RecordsError(
+            f"{result.problems[0]}{more}; maskcore verify {request.folder} tells all"
+        )
 
 
 @contextmanager
@@ -312,7 +332,9 @@ class _Build:
     def _build_units(self, read: ReadResult, tokeniser: Tokeniser, pool: InProcess | Pool) -> None:
         waiting, done = [], Counter[str]()
         for unit in range(self._plan.num_shards):
-            result = unit_result(self._target, unit, tokeniser.sha256)
+            result = unit_result(
+                self._target, unit, tokeniser.sha256, is_hashed=self._request.verify
+            )
             if result is None:
                 waiting.append(("unit", unit))
             else:

@@ -31,7 +31,7 @@ from maskcore.records.folder import writing
 from maskcore.records.plan import Plan
 from maskcore.records.row_identity import bucket_hash
 
-__all__ = ["RunEntry", "SpillReader", "SpillWriter"]
+__all__ = ["RunEntry", "SpillReader", "SpillWriter", "text_bytes"]
 
 # What a run buffers; a worker that reads holds about this much.
 RUN_BYTES = 32 << 20
@@ -50,6 +50,17 @@ class RunEntry(NamedTuple):
     bytes: int
     documents: int
     text_bytes: int
+
+
+def text_bytes(sentences: Sequence[str]) -> int:
+    r"""Return the size of sentences, one a line, in UTF-8.
+
+    >>> text_bytes(["a", "\u00e9"])
+    4
+    """
+    # isascii() is a look at a flag.
+    sizes = (len(text) if text.isascii() else len(text.encode()) for text in sentences)
+    return sum(sizes) + len(sentences) - 1
 
 
 class SpillWriter:

@@ -10,6 +10,7 @@ Knows nothing of who calls it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ from maskcore.records.pool import Reporter
 from maskcore.records.row_order import row_order
 from maskcore.records.row_table import RowTable, make_row_table
 from maskcore.records.schema import row_format, stored_columns
+from maskcore.records.spill import text_bytes
 from maskcore.records.statistics import Statistics
 from maskcore.records.tokenise import Tokeniser
 from maskcore.records.tokenised import TokenisedDocuments
@@ -77,8 +79,13 @@ class UnitResult:
         )
 
 
-def unit_result(folder: BuildFolder, unit: int, tokenizer_sha256: str) -> UnitResult | None:
-    """Return what a unit gave; None if it is not finished with this tokenizer, or a file is not whole."""
+def unit_result(
+    folder: BuildFolder, unit: int, tokenizer_sha256: str, *, is_hashed: bool = False
+) -> UnitResult | None:
+    """Return what a unit gave; None if it is not finished with this tokenizer, or a file is not whole.
+
+    `is_hashed` asks for the files' hashes, too, and not their sizes alone.
+    """
     try:
         content = json.loads(_commit_point(folder, unit).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -90,8 +97,15 @@ def unit_result(folder: BuildFolder, unit: int, tokenizer_sha256: str) -> UnitRe
         path = folder.build / file.file
         if not path.is_file() or path.stat().st_size != file.bytes:
             return None
+        if is_hashed and _sha256(path) != file.sha256:
+            return None
     counts = UnitCounts.from_json(content["counts"])
     return UnitResult(tokenizer_sha256, files, counts, content["statistics"], content["text_bytes"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _commit_point(folder: BuildFolder, unit: int) -> Path:
@@ -220,12 +234,13 @@ class _UnitBuilder:
             while documents and size < TOKENISED_BYTES:
                 document = documents.pop()
                 batch.append(document)
-                size += sum(map(len, document.sentences))
+                size += text_bytes(document.sentences)
             with self._report.step("tokenising"):
                 parts.append(self._tokeniser.encode(batch))
             num_tokens = parts[-1].ids.size
             self.text_bytes += size
-            self._report.add(documents=len(batch), tokens=num_tokens, bytes=size)
+            tokens_read = num_tokens * self._plan.options.dupe_factor
+            self._report.add(documents=len(batch), tokens=tokens_read, bytes=size)
         return _joined(parts)
 
     def _write(
