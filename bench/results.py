@@ -81,7 +81,20 @@ TENSORFLOW = (
     Figure("map-masked", "tf.data map of the op over (256, 128)", ("tensorflow",)),
     Figure("map-kernel", "the kernel alone on (256, 128)"),
 )
-FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW
+_RECORD_WORKS = (
+    ("records-written", "written to a file, with its SHA-256 and flushed", ()),
+    ("records-encoded", "encoded and framed in memory", ()),
+    ("records-sha256", "its part in the SHA-256", ()),
+    ("records-read", "read, verified and decoded", ()),
+    ("records-written-numpy", "written by the numpy codec", ()),
+    ("records-written-tensorflow", "written by TensorFlow, no SHA-256", ("tensorflow",)),
+)
+RECORDS = tuple(
+    Figure(f"{name}-{length}", f"a record of {length} tokens {label}", packages)
+    for name, label, packages in _RECORD_WORKS
+    for length in (128, 512)
+)
+FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS
 
 
 @dataclass(frozen=True)

@@ -87,3 +87,21 @@ def word_pieces(maskable: NDArray[np.uint8]) -> list[list[str]]:
 def vocabulary() -> list[str]:
     """Return the pieces that random replacements are drawn from."""
     return [f"piece{token_id}" for token_id in range(len(SPECIAL_IDS), VOCAB_SIZE)]
+
+
+def record_columns(num_rows: int, row_length: int) -> dict[str, NDArray[Any]]:
+    """Return rows as a build makes them: full but for the last tenth, of pieces as frequent as words."""
+    generator = np.random.default_rng([SEED, num_rows, row_length, 3])
+    lengths = np.full(num_rows, row_length)
+    lengths[-(num_rows // 10) :] = generator.integers(3, row_length, num_rows // 10)
+    is_used = np.arange(row_length) < lengths[:, None]
+    ranks = generator.random((num_rows, row_length)) * np.log(VOCAB_SIZE - len(SPECIAL_IDS))
+    ids = len(SPECIAL_IDS) + np.exp(ranks).astype(np.int32) - 1  # Zipf: rank r has share 1 / r
+    words = np.cumsum(generator.random((num_rows, row_length)) >= CONTINUATION_SHARE, axis=1)
+    return {
+        "attention_mask": is_used.astype(np.int32),
+        "input_ids": np.where(is_used, ids, PAD_ID).astype(np.int32),
+        "row_id": row_ids(num_rows).reshape(-1, 1),
+        "token_type_ids": np.zeros((num_rows, row_length), np.int32),
+        "word_ids": np.where(is_used, words, 0).astype(np.int32),
+    }
