@@ -124,7 +124,7 @@ def columns_plainly(slices, begins, is_pair, length):
     return [column + [0] * (length - used) for column in (ids, [1] * used, types, words, segments)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     DOCUMENTS,
     st.sampled_from([{}, {"pairs": "sop"}, {"pairs": "nsp"}, {"pack": True}]),

@@ -50,7 +50,7 @@ def best_fit_decreasing(sizes, room):
     return sorted(map(sum, rows))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.data())
 def test_rows_are_those_of_best_fit_decreasing(room, data):
     sizes = data.draw(st.lists(st.integers(1, room), max_size=60))
@@ -92,7 +92,7 @@ def test_texts_stay_whole_where_short_documents_fill_the_rows():
     assert counts.padding_tokens <= 0.02 * 64 * counts.rows
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(DOCUMENTS, st.integers(3, 30), st.integers(0, 3))
 def test_every_text_stands_once_and_rows_are_called_by_their_first(documents, length, seed):
     tokens = tokens_of(documents)

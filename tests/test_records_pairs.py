@@ -36,7 +36,7 @@ def lengths_of(documents, seeds=range(20), **recipe):
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     DOCUMENTS,
     st.sampled_from(["sop", "nsp"]),

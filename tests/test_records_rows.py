@@ -115,7 +115,7 @@ def pack_plainly(documents, capacity):
     return rows
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS, st.integers(1, 12))
 def test_rows_are_those_of_the_plain_packer(documents, capacity):
     rows, counts = made(documents, seq_length=capacity + 2)

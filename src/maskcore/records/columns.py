@@ -115,8 +115,7 @@ class _Layout:
     def __init__(self, table: RowTable, rows: NDArray[np.integer[Any]], seq_length: int) -> None:
         self._shape = (len(rows), seq_length)
         self.slices_per_row = table.slices_per_row[rows]
-        first_slices = (np.cumsum(table.slices_per_row) - table.slices_per_row)[rows]
-        self.slices = _ranges(first_slices, self.slices_per_row)
+        self.slices = _ranges(table.first_slice[rows], self.slices_per_row)
         """Numbers in the table, row after row."""
         self.lengths = table.length[self.slices]
         self.used = self.lengths + table.has_cls[self.slices] + 1

@@ -8,7 +8,7 @@ is divided is in `whole_rows`, `pairs` and `packing`; knows nothing of text or f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,12 @@ class RowTable:
     """The rows are pairs."""
     is_packed: bool
     """Rows may hold several texts, each with a [CLS] of its own."""
+    first_slice: Ints = field(init=False)
+    """Number of each row's first slice."""
+
+    def __post_init__(self) -> None:
+        """Find the rows' first slices, once for all columns that are made of them."""
+        self.first_slice = np.cumsum(self.slices_per_row) - self.slices_per_row
 
     @property
     def num_rows(self) -> int:
@@ -72,8 +78,8 @@ class RowTable:
     def row_lengths(self) -> Ints:
         """Return the tokens of each row, [CLS] and [SEP] included, padding not."""
         sizes = np.append(0, np.cumsum(self.length + self.has_cls + 1))
-        stops = np.cumsum(self.slices_per_row)
-        lengths: Ints = sizes[stops] - sizes[stops - self.slices_per_row]
+        stops = self.first_slice + self.slices_per_row
+        lengths: Ints = sizes[stops] - sizes[self.first_slice]
         return lengths
 
 
@@ -243,7 +249,7 @@ class _TableMaker:
 
 def _concatenate(tables: Sequence[RowTable]) -> RowTable:
     columns: dict[str, Any] = {}
-    for column in fields(RowTable):
+    for column in (column for column in fields(RowTable) if column.init):
         values = [getattr(table, column.name) for table in tables]
         is_array = isinstance(values[0], np.ndarray)
         columns[column.name] = np.concatenate(values) if is_array else values[0]
