@@ -29,7 +29,7 @@ __all__ = ["RowProblem", "row_problem"]
 
 Bools = NDArray[np.bool_]
 
-MIN_PAIR_TOKENS = 5  # [CLS] a [SEP] b [SEP]
+FIRST_PLACE_OF_B = 3  # behind [CLS] a [SEP]
 
 
 class RowProblem(NamedTuple):
@@ -117,25 +117,27 @@ class _Rows:
 def _shape_rules(
     form: RowFormat, columns: Columns, rows: _Rows, used: str, types: str
 ) -> Iterator[_Rule]:
-    """Yield what both schemas have: padding, special tokens, the two texts, the label."""
+    """Yield what both schemas have: padding, texts, special tokens, the label."""
     ids = columns["input_ids"]
     special = {role: token.id for role, token in form.special_tokens.items()}
     yield _Rule(used, "1 up to the padding and 0 in it", columns[used] != rows.is_used)
+    if form.has_labels:
+        both = "0 for one text and 1 for the next"
+        yield _Rule(types, both, columns[types] != rows.is_second)
+        # [CLS] a [SEP] b [SEP], each text of one token at least.
+        is_wrong = rows.is_second & (rows.place < FIRST_PLACE_OF_B)
+        is_wrong |= rows.is_used & ~rows.is_second & (rows.place >= rows.num_tokens - 2)
+        yield _Rule(types, both, is_wrong)
+    else:
+        yield _Rule(types, "0; rows are no pairs", columns[types] != 0)
+    if form.pack:
+        yield from _segment_rules(columns[SEGMENT_IDS], rows)
     in_vocabulary = f"in [0, {form.vocab_size}); it is the vocabulary"
     yield _Rule("input_ids", in_vocabulary, (ids < 0) | (ids >= form.vocab_size))
     is_first = rows.place == 0
     yield _Rule("input_ids", f"[CLS], {special['cls']}", is_first & (ids != special["cls"]))
     yield _Rule("input_ids", f"[SEP], {special['sep']}", rows.is_last & (ids != special["sep"]))
     yield _Rule("input_ids", f"[PAD], {special['pad']}", ~rows.is_used & (ids != special["pad"]))
-    if form.has_labels:
-        both = "0 for one text and 1 for the next"
-        yield _Rule(types, both, columns[types] != rows.is_second)
-        yield _Rule(types, both, is_first & (rows.is_second | (rows.num_tokens < MIN_PAIR_TOKENS)))
-        yield _Rule(
-            types, both, rows.is_used & ~rows.is_second & (rows.place == rows.num_tokens - 1)
-        )
-    else:
-        yield _Rule(types, "0; rows are no pairs", columns[types] != 0)
     if NEXT_SENTENCE_LABELS in columns:
         labels = columns[NEXT_SENTENCE_LABELS]
         largest = 1 if form.has_labels else 0
@@ -153,8 +155,6 @@ def _maskcore_rules(form: RowFormat, columns: Columns, derive_masks: bool) -> It
     is_wrong = (words < 0) | ((words != 0) & (words != rising)) | (words > rows.place)
     yield _Rule("word_ids", "0 or numbers that rise from 1", is_wrong)
     yield _Rule("row_id", "in [0, 2**63)", columns["row_id"] < 0)
-    if form.pack:
-        yield from _segment_rules(columns[SEGMENT_IDS], rows)
     if form.mask_epochs:
         yield from _mask_rules(form, columns, derive_masks)
 

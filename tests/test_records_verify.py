@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`verify`: nothing found in what a build made, and each kind of damage told with file, record and byte."""
+
+import hashlib
+import json
+import os
+from pydoc_data.topics import topics
+
+import numpy as np
+import pytest
+from records_forms import form, rows
+
+from maskcore import records
+from maskcore.records import MaskConfig, RecordsError
+from maskcore.records.encoders import make_encoder
+from maskcore.records.row_checks import row_problem
+from maskcore.records.row_id_set import RowIdSet
+from maskcore.records.schema import row_format, stored_columns
+from maskcore.records.tokenise import train_wordpiece
+
+FORMS = {
+    "plain": {},
+    "bins": {"bins": (16, 48, 300), "pairs": "sop", "layout": "compact"},
+    "nsp": {"pairs": "nsp", "dupe_factor": 2},
+    "packed": {"pack": True, "bins": (64, 300)},
+    "parquet": {"file_format": "parquet", "pairs": "sop"},
+    "bert": {"schema": "bert", "pairs": "sop", "mask_epochs": 0},
+    "bert parquet": {"schema": "bert", "file_format": "parquet", "mask_epochs": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Real prose; paragraphs are documents."""
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "a.txt").write_text("\n\n".join(topics[name] for name in sorted(topics)[:12]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(corpus, tmp_path_factory):
+    """A tokenizer.json trained on the corpus."""
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    path.write_text(train_wordpiece([(corpus / "a.txt").read_text().split("\n")], 900).json_text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def build(corpus, tokenizer, tmp_path_factory):
+    """A function that builds in a folder of its own."""
+
+    def build(**options):
+        out = tmp_path_factory.mktemp("built") / "r"
+        settings = {"seq_length": 64, "mask_epochs": 2, "num_shards": 3, "mask": MaskConfig(seed=3)}
+        records.build(corpus, out, tokenizer=tokenizer, workers=1, **(settings | options))
+        return out
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def sound(build):
+    """A sound folder of three shards, not to be changed."""
+    return build()
+
+
+@pytest.fixture
+def folder(sound, tmp_path):
+    """A copy of it."""
+    copy = tmp_path / "r"
+    copy.mkdir()
+    for name in os.listdir(sound):
+        (copy / name).write_bytes((sound / name).read_bytes())
+    return copy
+
+
+def shard_path(folder, number):
+    return folder / f"part-0000{number}-of-00003.tfrecord"
+
+
+def record_starts(content):
+    """Return where each record begins, from the lengths in their headers."""
+    starts = [0]
+    while starts[-1] < len(content):
+        length = int.from_bytes(content[starts[-1] : starts[-1] + 8], "little")
+        starts.append(starts[-1] + 16 + length)
+    return starts[:-1]
+
+
+def change_manifest(folder, change):
+    path = folder / "MANIFEST.json"
+    fields = json.loads(path.read_text())
+    change(fields)
+    path.write_text(json.dumps(fields))
+
+
+def state_anew(folder, number):
+    """Let the manifest state a shard's size and digest as they are now."""
+
+    def change(fields):
+        content = shard_path(folder, number).read_bytes()
+        shard = fields["shards"][number]
+        shard["bytes"], shard["sha256"] = len(content), hashlib.sha256(content).hexdigest()
+        shard["records"] = len(record_starts(content))
+
+    change_manifest(folder, change)
+
+
+@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+def test_what_a_build_made_is_sound(build, options):
+    out = build(**options)
+    result = records.verify(out, workers=1)
+    manifest = records.open(out).manifest
+    assert result.problems == ()
+    assert result.is_sound
+    assert result.masks_checked
+    assert (result.files, result.rows) == (len(manifest.shards), manifest.num_rows)
+    assert result.bytes == sum(os.path.getsize(out / shard.file) for shard in manifest.shards)
+
+
+def test_several_processes_find_the_same(folder):
+    for number in (0, 2):
+        content = bytearray(shard_path(folder, number).read_bytes())
+        content[-1] ^= 1
+        shard_path(folder, number).write_bytes(content)
+    alone = records.verify(folder, workers=1)
+    assert len(alone.problems) == 2
+    assert records.verify(folder, workers=2) == alone
+
+
+def test_every_damaged_file_is_told_with_record_and_byte(folder):
+    expected = []
+    for number, (record, place) in enumerate([(0, 3), (7, 40), (2, 9)]):
+        path = shard_path(folder, number)
+        content = bytearray(path.read_bytes())
+        start = record_starts(content)[record]
+        content[start + place] ^= 0x20
+        path.write_bytes(content)
+        part = "content" if place >= 12 else "length"
+        expected.append(
+            f"{path}: record {record} at byte {start}: the checksum of its {part} does not match; "
+            "the file is damaged; build the records again"
+        )
+    assert records.verify(folder).problems == tuple(expected)
+
+
+def test_truncations_are_told_with_record_and_byte(folder):
+    cut, whole, empty = (shard_path(folder, number) for number in range(3))
+    starts = record_starts(cut.read_bytes())
+    cut.write_bytes(cut.read_bytes()[: starts[5] + 30])
+    content = whole.read_bytes()
+    num_records = len(record_starts(content))
+    last = record_starts(content)[-1]
+    whole.write_bytes(content[:last])
+    empty.unlink()
+    problems = records.verify(folder).problems
+    assert problems[0].startswith(f"{cut}: record 5 at byte {starts[5]} ends after 30 bytes")
+    assert problems[1].startswith(
+        f"{whole}: ends after record {num_records - 2} at byte {last}, the manifest says "
+        f"{num_records} records"
+    )
+    assert problems[2].startswith(f"{empty}: missing, the manifest lists it")
+    assert len(problems) == 3
+
+
+def test_records_appended_or_of_another_build(folder, sound):
+    path = shard_path(folder, 0)
+    path.write_bytes(path.read_bytes() + shard_path(sound, 1).read_bytes())
+    shard_path(folder, 1).write_bytes(shard_path(sound, 2).read_bytes())
+    change_manifest(
+        folder,
+        lambda fields: fields["shards"][1].update(
+            records=fields["shards"][2]["records"], bytes=fields["shards"][2]["bytes"]
+        ),
+    )
+    problems = records.verify(folder).problems
+    assert "records; copy it again" in problems[0]
+    assert "every record is sound, but the file's SHA-256 is" in problems[1]
+    # Rows of two files now stand in others as well.
+    assert len(problems) == 2 + 5
+    assert all("one row_id, " in problem for problem in problems[2:])
+    assert f"{shard_path(folder, 1)}: record " in problems[2]
+
+
+def test_repeated_rows_are_told_with_their_places(folder):
+    path = shard_path(folder, 1)
+    content = path.read_bytes()
+    starts = record_starts(content)
+    path.write_bytes(content + content[starts[4] : starts[5]])
+    state_anew(folder, 1)
+    (problem,) = records.verify(folder).problems
+    assert f"{path}: record 4; {path}: record {len(starts)}: one row_id, " in problem
+    assert "for 2 rows" in problem
+
+
+def test_another_tokenizer_and_stray_files(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "part-00009-of-00003.tfrecord").write_text("")
+    first, second = records.verify(folder).problems
+    assert f"{folder / 'tokenizer.json'}: SHA-256 44136fa355b3678a" in first
+    assert "part-00009-of-00003.tfrecord: MANIFEST.json does not list it; remove it" in second
+    (folder / "tokenizer.json").unlink()
+    assert "tokenizer.json: missing" in records.verify(folder).problems[0]
+
+
+def test_masks_that_are_not_the_derived_ones(folder):
+    change_manifest(folder, lambda fields: fields["mask"].update(seed=4))
+    result = records.verify(folder)
+    assert len(result.problems) == 3
+    for number, problem in enumerate(result.problems):
+        assert problem.startswith(f"{shard_path(folder, number)}: record 0 at byte 0: masked_lm_")
+        assert "must be as derived from the seed, the epoch and the row's id" in problem
+
+
+def test_masks_of_another_algorithm_are_not_derived(folder):
+    change_manifest(folder, lambda fields: fields.update(algorithm_version=99))
+    result = records.verify(folder)
+    assert result.problems == ()
+    assert not result.masks_checked
+
+
+def test_a_wrong_row_is_told_with_record_and_byte(folder):
+    """A record whose checksums are right and whose third token is out of the vocabulary."""
+    opened = records.open(folder)
+    manifest = opened.manifest
+    (columns,) = opened._batches(10_000, [manifest.shards[2]])
+    columns["input_ids"][6, 2] = manifest.tokenizer.vocab_size
+    tokenizer = manifest.tokenizer
+    encoder = make_encoder(row_format(manifest, 64, tokenizer.vocab_size, tokenizer.special_tokens))
+    content = encoder.encode(columns)[0].tobytes()
+    shard_path(folder, 2).write_bytes(content)
+    state_anew(folder, 2)
+    (problem,) = records.verify(folder).problems
+    assert problem.startswith(
+        f"{shard_path(folder, 2)}: record 6 at byte {record_starts(content)[6]}: input_ids[2] must be "
+        f"in [0, {tokenizer.vocab_size}), got {tokenizer.vocab_size}; it is the vocabulary"
+    )
+
+
+def test_damaged_parquet_files(build):
+    out = build(file_format="parquet", pairs="sop")
+    names = sorted(name for name in os.listdir(out) if name.startswith("part-"))
+    content = bytearray((out / names[1]).read_bytes())
+    content[200] ^= 1
+    (out / names[1]).write_bytes(content)
+    (out / names[2]).write_bytes((out / names[2]).read_bytes()[:-5])
+    first, second = records.verify(out).problems
+    assert first.startswith(f"{out / names[1]}: records from 0 on, at byte 4, cannot be read (")
+    assert second.startswith(f"{out / names[2]}: records from 0 on, at byte 0, cannot be read (")
+
+
+def test_no_manifest_and_bad_arguments(tmp_path, sound):
+    with pytest.raises(RecordsError, match=r"no MANIFEST\.json"):
+        records.verify(tmp_path)
+    with pytest.raises(ValueError, match=r"workers must be in \[1, 65536\), got 0"):
+        records.verify(sound, workers=0)
+
+
+def test_other_features_in_the_manifest(folder):
+    change_manifest(folder, lambda fields: fields["features"]["64"].pop("word_ids"))
+    with pytest.raises(RecordsError, match=r"features of rows of 64 are .* this maskcore reads"):
+        records.verify(folder)
+
+
+def test_progress_reaches_the_whole(sound):
+    told = []
+    result = records.verify(sound, workers=1, on_progress=told.append)
+    last = told[-1]
+    assert {progress.stage for progress in told} == {"verify"}
+    assert (last.units_done, last.units_total) == (3, 3)
+    assert last.rows == result.rows
+    assert abs(last.bytes_done - last.bytes_total) <= 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "place", "value", "problem"),
+    [
+        (
+            "plain",
+            "attention_mask",
+            3,
+            0,
+            "attention_mask[3] must be 1 up to the padding and 0 in it",
+        ),
+        ("plain", "input_ids", 3, -1, "input_ids[3] must be in [0, 1000), got -1"),
+        ("plain", "input_ids", 3, 1000, "input_ids[3] must be in [0, 1000), got 1000"),
+        ("plain", "input_ids", 0, 9, "input_ids[0] must be [CLS], 2, got 9"),
+        ("plain", "input_ids", 31, 9, "input_ids[31] must be [SEP], 3, got 9"),
+        ("plain", "token_type_ids", 4, 1, "token_type_ids[4] must be 0, got 1; rows are no pairs"),
+        ("plain", "word_ids", 0, 1, "word_ids[0] must be 0, got 1; no word is there"),
+        ("plain", "word_ids", 31, 1, "word_ids[31] must be 0, got 1"),
+        ("plain", "word_ids", 1, 9, "must be 0 or numbers that rise from 1"),
+        ("plain", "word_ids", 20, -1, "word_ids[20] must be 0 or numbers that rise from 1, got -1"),
+        ("plain", "row_id", 0, -1, "row_id[0] must be in [0, 2**63), got -1"),
+        ("plain", "masked_lm_counts", 1, 5, "masked_lm_counts[1] must be in [0, 4], got 5"),
+        (
+            "plain",
+            "masked_lm_positions",
+            2,
+            32,
+            "masked_lm_positions[2] must be in [0, 32), got 32",
+        ),
+        ("plain", "masked_lm_positions", 0, 31, "masked_lm_positions[0] must be as derived"),
+        ("pairs", "token_type_ids", 1, 1, "token_type_ids"),
+        ("pairs", "next_sentence_labels", 0, 2, "next_sentence_labels[0] must be 0 or 1, got 2"),
+        ("packed", "segment_ids", 9, 7, "segment_ids"),
+        ("packed", "segment_ids", 0, 0, "segment_ids"),
+        ("bert", "input_mask", 3, 0, "input_mask[3] must be 1 up to the padding"),
+        ("bert", "next_sentence_labels", 0, 1, "next_sentence_labels[0] must be 0, got 1"),
+        ("bert", "masked_lm_weights", 0, 0.5, "masked_lm_weights[0] must be 1 for predictions"),
+        ("bert", "masked_lm_positions", 0, 31, "must be rising positions of text, then 0"),
+        ("bert", "masked_lm_positions", 0, 0, "masked_lm_positions[0] must be rising positions"),
+        (
+            "bert",
+            "masked_lm_ids",
+            0,
+            1000,
+            "masked_lm_ids[0] must be in [0, 1000), then 0, got 1000",
+        ),
+    ],
+)
+def test_every_rule_of_a_row(shape, name, place, value, problem):
+    """Rows of the tests' own making keep all rules; one wrong value breaks one."""
+    chosen = {"has_labels": shape == "pairs", "pack": shape == "packed"}
+    options = {"schema": "bert"} if shape == "bert" else {"mask_epochs": 2}
+    encoder = make_encoder(form(32, **chosen, **options))
+    stored = stored_columns(encoder.form, rows(40, 32, **chosen))
+    columns = encoder.decode(*encoder.encode(stored))
+    assert row_problem(encoder.form, columns, derive_masks=True) is None
+    columns[name][3, place] = value  # a full row: every third is
+    found = row_problem(encoder.form, columns, derive_masks=True)
+    assert found.row == 3
+    assert problem in found.text
+
+
+@pytest.mark.parametrize("name", ["input_ids", "token_type_ids", "word_ids"])
+def test_padding_holds_nothing(name):
+    encoder = make_encoder(form(32, mask_epochs=0))
+    columns = {n: np.array(c) for n, c in stored_columns(encoder.form, rows(40, 32)).items()}
+    row = int(np.argmin(columns["attention_mask"].sum(axis=1)))
+    columns[name][row, 31] = 1
+    found = row_problem(encoder.form, columns, derive_masks=True)
+    assert found.row == row
+    assert found.text.startswith(f"{name}[")
+
+
+@pytest.mark.parametrize("max_held", [1, 10, 10_000])
+def test_repeated_numbers_are_found_with_little_memory(max_held):
+    """Whether they fit in memory or go to files."""
+    random = np.random.default_rng(8)
+    ids = random.permutation(random.integers(0, 2**63, 1000))
+    repeated = np.sort(ids[[5, 500, 999]])
+    with RowIdSet(max_held) as found:
+        for part in np.array_split(np.concatenate([ids, repeated, repeated[:1]]), 7):
+            found.add(part)
+        assert found.duplicates(10).tolist() == repeated.tolist()
+    with RowIdSet(max_held) as found:
+        found.add(ids)
+        assert found.duplicates(10).tolist() == []
+        found.add(np.array([0, 2**63 - 1]))
+        found.add(np.array([2**63 - 1, 0]))
+        assert found.duplicates(10).tolist() == [0, 2**63 - 1]
+        assert found.duplicates(1).tolist() == [0]
+    with RowIdSet(max_held) as found:
+        assert found.duplicates(10).tolist() == []
