@@ -31,7 +31,7 @@ from maskcore.records.folder import writing
 from maskcore.records.plan import Plan
 from maskcore.records.row_identity import bucket_hash
 
-__all__ = ["RunEntry", "SpillReader", "SpillWriter", "text_bytes"]
+__all__ = ["Bucket", "RunEntry", "SpillReader", "SpillWriter"]
 
 # What a run buffers; a worker that reads holds about this much.
 RUN_BYTES = 32 << 20
@@ -52,15 +52,12 @@ class RunEntry(NamedTuple):
     text_bytes: int
 
 
-def text_bytes(sentences: Sequence[str]) -> int:
-    r"""Return the size of sentences, one a line, in UTF-8.
+class Bucket(NamedTuple):
+    """Documents of a bucket, or of a part of one that is too large, in their order."""
 
-    >>> text_bytes(["a", "\u00e9"])
-    4
-    """
-    # isascii() is a look at a flag.
-    sizes = (len(text) if text.isascii() else len(text.encode()) for text in sentences)
-    return sum(sizes) + len(sentences) - 1
+    documents: list[Document]
+    text_bytes: list[int]
+    """Of each document: its sentences in UTF-8, one a line."""
 
 
 class SpillWriter:
@@ -75,18 +72,17 @@ class SpillWriter:
         self._buffered = self._text_bytes = 0
         self.runs: list[RunEntry] = []
 
-    def add(self, document: Document, input_index: int) -> int:
-        """Take a document in; return the bytes of its text."""
-        text = "\n".join(document.sentences).encode()
-        key = document.key
+    def add(self, document: Document, input_index: int) -> None:
+        """Take a document in, which has a sentence at least."""
+        key, _, offset, sentences = document
+        text = "\n".join(sentences).encode()
         place = bucket_hash(key, self._seed)
-        header = _HEADER.pack(place, document.offset, input_index, len(key), len(text))
-        self._frames.append((place % self._num_buckets, header + key + text))
+        header = _HEADER.pack(place, offset, input_index, len(key), len(text))
+        self._frames.append((place % self._num_buckets, b"".join((header, key, text))))
         self._buffered += _OBJECT_BYTES + len(text)
         self._text_bytes += len(text)
         if self._buffered >= RUN_BYTES:
             self.flush()
-        return len(text)
 
     def flush(self) -> None:
         """Write what is buffered as a run."""
@@ -133,7 +129,7 @@ class SpillReader:
             found = _read_at(path, index, 8 * (len(buckets) + 1))
             self._begins[row] = np.frombuffer(found, "<u8").astype(np.int64)
 
-    def parts(self) -> Iterator[list[Document]]:
+    def parts(self) -> Iterator[Bucket]:
         """Yield the documents of each bucket, ordered by their hash; a large bucket in parts.
 
         Raises
@@ -151,27 +147,28 @@ class SpillReader:
 
     def _read(
         self, begins: NDArray[np.int64], ends: NDArray[np.int64], part: int, num_parts: int
-    ) -> list[Document]:
-        found: list[tuple[int, bytes, Document]] = []
+    ) -> Bucket:
+        found: list[tuple[int, bytes, Document, int]] = []
+        header, header_bytes = _HEADER.unpack_from, _HEADER.size
         for run in np.flatnonzero(ends > begins):
             frames = _read_at(self._paths[run], int(begins[run]), int(ends[run] - begins[run]))
             at = 0
             while at < len(frames):
-                place, offset, index, key_bytes, text_bytes = _HEADER.unpack_from(frames, at)
-                key_at = at + _HEADER.size
+                place, offset, index, key_bytes, text_bytes = header(frames, at)
+                key_at = at + header_bytes
                 text_at = key_at + key_bytes
                 at = text_at + text_bytes
-                if place // self._num_buckets % num_parts == part:
-                    key = frames[key_at:text_at]
-                    text = frames[text_at:at].decode()
-                    sentences = text.split("\n") if text else []
-                    name = self._input_names[index]
-                    found.append((place, key, Document(key, name, offset, sentences)))
-        found.sort(key=lambda item: item[:2])
-        for (_, key, first), (_, next_key, second) in pairwise(found):
-            if key == next_key:
-                raise _duplicate(first, second)
-        return [document for _, _, document in found]
+                if num_parts > 1 and place // self._num_buckets % num_parts != part:
+                    continue
+                key = frames[key_at:text_at]
+                sentences = frames[text_at:at].decode().split("\n")
+                document = Document(key, self._input_names[index], offset, sentences)
+                found.append((place, key, document, text_bytes))
+        found.sort()  # by hash and key, which no two have in common
+        for before, after in pairwise(found):
+            if before[0] == after[0] and before[1] == after[1]:
+                raise _duplicate(before[2], after[2])
+        return Bucket([item[2] for item in found], [item[3] for item in found])
 
 
 def _read_at(path: Path, offset: int, size: int) -> bytes:

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from maskcore.records.accounts import UnitCounts
 from maskcore.records.columns import make_columns
-from maskcore.records.documents import Document
 from maskcore.records.encoders import Encoder, RowWriter, make_encoder
 from maskcore.records.folder import BuildFolder, flush_folder, part_name, write_file, writing
 from maskcore.records.manifest import ShardEntry
@@ -33,7 +32,7 @@ from maskcore.records.pool import Reporter
 from maskcore.records.row_order import row_order
 from maskcore.records.row_table import RowTable, make_row_table
 from maskcore.records.schema import row_format, stored_columns
-from maskcore.records.spill import text_bytes
+from maskcore.records.spill import Bucket
 from maskcore.records.statistics import Statistics
 from maskcore.records.tokenise import Tokeniser
 from maskcore.records.tokenised import TokenisedDocuments
@@ -126,7 +125,7 @@ def run_unit(
     plan: Plan,
     unit: int,
     tokeniser: Tokeniser,
-    buckets: Iterable[list[Document]],
+    buckets: Iterable[Bucket],
     *,
     folder: BuildFolder,
     report: Reporter,
@@ -138,8 +137,8 @@ def run_unit(
     plan : Plan
     unit : int in [0, `plan.num_shards`)
     tokeniser : Tokeniser
-    buckets : iterable of lists of Document
-        As `spill.SpillReader` gives them; the lists are emptied.
+    buckets : iterable of Bucket
+        As `spill.SpillReader` gives them; their lists are emptied.
     folder : BuildFolder
     report : Reporter
 
@@ -152,8 +151,8 @@ def run_unit(
             for (length, encoder), file in zip(encoders.items(), files, strict=True)
         }
         builder = _UnitBuilder(plan, tokeniser, shards, report)
-        for documents in _timed(iter(buckets), report):
-            builder.add(documents)
+        for bucket in _timed(iter(buckets), report):
+            builder.add(bucket)
         with report.step("writing"):
             written = [shard.writer.finish() for shard in shards.values()]
             stack.close()  # flushes them to the disk
@@ -178,13 +177,13 @@ def _file_name(plan: Plan, unit: int, bin_length: int) -> str:
     return part_name(unit, plan.num_shards, shown, plan.options.file_format)
 
 
-def _timed(parts: Iterator[list[Document]], report: Reporter) -> Iterator[list[Document]]:
+def _timed(buckets: Iterator[Bucket], report: Reporter) -> Iterator[Bucket]:
     while True:
         with report.step("reading"):
-            documents = next(parts, None)
-        if documents is None:
+            bucket = next(buckets, None)
+        if bucket is None:
             return
-        yield documents
+        yield bucket
 
 
 class _Shard:
@@ -211,9 +210,9 @@ class _UnitBuilder:
         self.statistics = Statistics(self._unk_id)
         self.text_bytes = 0
 
-    def add(self, documents: list[Document]) -> None:
-        """Write the rows of one bucket; `documents` is emptied on the way."""
-        tokens = self._tokenise(documents)
+    def add(self, bucket: Bucket) -> None:
+        """Write the rows of one bucket, which is emptied on the way."""
+        tokens = self._tokenise(bucket)
         with self._report.step("rows"):
             self.counts.add_text(tokens, self._unk_id)
             self.statistics.add_documents(tokens.sentence_lengths, tokens.sentences_per_document)
@@ -226,15 +225,16 @@ class _UnitBuilder:
             for start in range(0, len(of_bin), rows_at_once):
                 self._write(tokens, table, of_bin[start : start + rows_at_once], length, shard)
 
-    def _tokenise(self, documents: list[Document]) -> TokenisedDocuments:
+    def _tokenise(self, bucket: Bucket) -> TokenisedDocuments:
+        documents, sizes = bucket
+        for content in bucket:
+            content.reverse()  # so that it can be let go of from the end
         parts = []
-        documents.reverse()  # so that they can be let go of from the end
         while documents:
             batch, size = [], 0
             while documents and size < TOKENISED_BYTES:
-                document = documents.pop()
-                batch.append(document)
-                size += text_bytes(document.sentences)
+                batch.append(documents.pop())
+                size += sizes.pop()
             with self._report.step("tokenising"):
                 parts.append(self._tokeniser.encode(batch))
             num_tokens = parts[-1].ids.size

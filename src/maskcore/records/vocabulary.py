@@ -13,7 +13,7 @@ from maskcore.records.folder import BuildFolder, write_file
 from maskcore.records.plan import Plan
 from maskcore.records.pool import Reporter
 from maskcore.records.scatter import no_text
-from maskcore.records.spill import RunEntry, SpillReader, text_bytes
+from maskcore.records.spill import RunEntry, SpillReader
 from maskcore.records.tokenise import Tokeniser, load_tokeniser, train_wordpiece
 
 __all__ = ["TRAINING_TEXT_BYTES", "store_tokeniser", "stored_tokeniser", "train_tokeniser"]
@@ -62,12 +62,11 @@ def _sample(
     taken = 0
     for bucket in range(plan.num_buckets):
         reader = SpillReader(plan, runs, folder.spill, range(bucket, bucket + 1))
-        for documents in reader.parts():
-            for document in documents:
+        for documents, sizes in reader.parts():
+            for document, size in zip(documents, sizes, strict=True):
                 if taken >= TRAINING_TEXT_BYTES:
                     return
                 yield document.sentences
-                size = text_bytes(document.sentences)
                 taken += size
                 report.add(bytes=size, documents=1)
     if taken == 0:
