@@ -20,7 +20,13 @@ import pytest
 from wheel_contents import SharedLibrary, names_in, shared_libraries_in, tag_of
 
 ROOT = Path(__file__).parents[1]
-COMPILED = {"maskcore/_core.abi3.so", "maskcore/records/_native.abi3.so", "tfshim/_tfop.so"}
+# Extensions of the records, which export nothing but their entry points.
+RECORDS_EXTENSIONS = ("_native", "_word_cache")
+COMPILED = {
+    "maskcore/_core.abi3.so",
+    "tfshim/_tfop.so",
+    *(f"maskcore/records/{name}.abi3.so" for name in RECORDS_EXTENSIONS),
+}
 # The functions of csrc/maskcore.h, and the entry point of the extension module.
 CORE_EXPORTS = {
     "PyInit__core",
@@ -72,8 +78,8 @@ def python_files() -> set[str]:
     source = ROOT / "src"
     found = {
         str(path.relative_to(source))
-        for path in source.rglob("*.py*")
-        if path.suffix in {".py", ".pyi"}
+        for path in source.rglob("*")
+        if path.suffix in {".py", ".pyi", ".jinja"}
     }
     assert {"maskcore/__init__.py", "maskcore/_core.pyi", "tfshim/__init__.py"} <= found
     return found | {"maskcore/py.typed", "tfshim/py.typed"}
@@ -126,11 +132,12 @@ def test_extension_exports_its_entry_point_and_the_c_abi(
     assert libraries["maskcore/_core.abi3.so"].exported == CORE_EXPORTS
 
 
-def test_records_extension_exports_its_entry_point_and_needs_no_cxx_runtime(
-    libraries: dict[str, SharedLibrary],
+@pytest.mark.parametrize("name", RECORDS_EXTENSIONS)
+def test_records_extensions_export_their_entry_points_and_need_no_cxx_runtime(
+    libraries: dict[str, SharedLibrary], name: str
 ) -> None:
-    extension = libraries["maskcore/records/_native.abi3.so"]
-    assert extension.exported == {"PyInit__native"}
+    extension = libraries[f"maskcore/records/{name}.abi3.so"]
+    assert extension.exported == {f"PyInit_{name}"}
     assert not [name for name in extension.imported if name.startswith(("_Z", "__cxa_throw"))]
     assert not [name for name in extension.needed if "stdc++" in name]
 
@@ -153,6 +160,7 @@ def test_native_wheel_works_on_the_best_level_of_this_machine(
     printed = check_installed(native_wheel, tmp_path, "native")
     assert "native: known answers checked" in printed
     assert "op library: loads without TensorFlow" in printed
+    assert "records: native codec" in printed
 
 
 def test_pure_wheel_holds_both_packages_and_nothing_compiled(pure_wheel: Path) -> None:
@@ -164,6 +172,7 @@ def test_pure_wheel_works_on_numba_and_says_so(pure_wheel: Path, tmp_path: Path)
     printed = check_installed(pure_wheel, tmp_path, "numba")
     assert "numba: known answers checked" in printed
     assert "maskcore runs on its slower 'numba' backend. 'native' is missing" in printed
+    assert "records: numpy codec" in printed
 
 
 def test_no_compiler_gives_the_pure_wheel_and_says_so(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 Runs in environments that hold nothing but maskcore and what it needs. BACKEND is what must be
 chosen by itself; the native one must also pick the instruction-set level that /proc/cpuinfo calls
 for, and come with the TensorFlow op. Every backend must give the known answers that ship with the
-package.
+package, and the record encoder a record of TensorFlow's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
+
 import maskcore
 from maskcore._cli.known_answers import check_backend
 
@@ -24,6 +26,8 @@ _AVX2 = {"avx2", "bmi1", "bmi2", "abm", "popcnt"}
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512_vbmi2"}
 # Zen 1 and 2, and Hygon's: they have AVX2 and run pdep in microcode, so the kernel leaves it out.
 _SLOW_PDEP_FAMILIES = {0x17, 0x18}
+# What TensorFlow 2.21 writes for an Example whose feature "a" is the int64 list [300].
+_RECORD = "0f000000000000006d532b090a0d0a0b0a016112061a040a02ac02afcb1c3e"
 
 
 def expected_simd_level(cpuinfo: str) -> str:
@@ -63,6 +67,29 @@ def wrong_with_op_library() -> str:
     return ""
 
 
+def wrong_with_records(is_compiled: bool) -> str:
+    """Return what is wrong with the record encoder, or nothing."""
+    from maskcore.records import _codec  # noqa: PLC0415  # so that masks are checked without it
+    from maskcore.records.example import ExampleLayout  # noqa: PLC0415
+    from maskcore.records.tfrecord import encode_records  # noqa: PLC0415
+
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            name = _codec.codec_name()
+    except maskcore.BackendUnavailableError as error:
+        is_told = not is_compiled and "pip install 'maskcore[build]'" in str(error)
+        print(f"  records: {error}")
+        return "" if is_told else f"records cannot be made: {error}"
+    print(f"  records: {name} codec")
+    if name != ("native" if is_compiled else "numpy"):
+        return f"records are made by the {name} codec"
+    if not is_compiled and not any("'native' is missing" in str(w.message) for w in warned):
+        return "no warning says that the native codec is missing"
+    records, _ = encode_records(ExampleLayout({"a": 1}), {"a": np.array([[300]])})
+    return "" if records.tobytes().hex() == _RECORD else f"record {records.tobytes().hex()}"
+
+
 def main(expected_backend: str) -> int:
     """Print what was checked; return 1 if something is wrong."""
     with warnings.catch_warnings(record=True) as warned:
@@ -78,6 +105,7 @@ def main(expected_backend: str) -> int:
         wrong.append("no warning says that the native backend is missing")
     if active == "native":
         wrong += filter(None, [wrong_with_simd(), wrong_with_op_library()])
+    wrong += filter(None, [wrong_with_records(is_compiled=active == "native")])
     for status in maskcore.available_backends():
         if status.is_available:
             wrong += [f"{status.name}: {mistake}" for mistake in check_backend(status.name)]

@@ -27,7 +27,7 @@ __all__ = ["Check", "Codec", "codec", "codec_name"]
 # In order of preference: (name, module, how to get it).
 _CODECS = (
     ("native", "maskcore.records._codec_native", "install a wheel with compiled code"),
-    ("numpy", "maskcore.records._codec_numpy", "pip install 'maskcore[build]'"),
+    ("numpy", "maskcore.records._codec_numpy", ""),  # its own error names the pip line
 )
 ENVIRONMENT_VARIABLE = "MASKCORE_RECORDS"
 
@@ -83,7 +83,8 @@ def _load(name: str) -> tuple[Codec | None, str]:
         return cast("Codec", importlib.import_module(module)), ""
     except (ImportError, SystemError) as error:
         # SystemError: a free-threaded interpreter that finds a limited-API extension raises it.
-        return None, f"{type(error).__name__}: {error}; {remedy}"
+        reason = f"{type(error).__name__}: {error}"
+        return None, f"{reason}; {remedy}" if remedy else reason
 
 
 @lru_cache(maxsize=1)
