@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from maskcore import __version__
-from maskcore._cli import build, demo, info, report, show, verify
+from maskcore._cli import build, demo, info, report, show, train_tokenizer, verify
 from maskcore.errors import BackendUnavailableError
 
 __all__ = ["main"]
@@ -37,13 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="maskcore",
         description="Masks for masked-model pretraining: build records from text, look at them, "
         "check this installation.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24),
         epilog="Exit codes: 0 done, 1 a check failed, 2 bad arguments or input, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"maskcore {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    for command in (build, verify, report, show, info, demo):
+    for command in (build, train_tokenizer, verify, report, show, info, demo):
         command.add_parser(commands, common)
     return parser
 

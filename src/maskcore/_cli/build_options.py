@@ -14,7 +14,16 @@ from typing import Any
 
 from maskcore.config import MASK_UNITS, MaskConfig
 
-__all__ = ["DESCRIPTION", "EXAMPLES", "add_options", "build_arguments"]
+__all__ = [
+    "DEFAULT_VOCAB_SIZE",
+    "DESCRIPTION",
+    "EXAMPLES",
+    "TEXT_OPTIONS",
+    "add_corpus",
+    "add_options",
+    "add_text",
+    "build_arguments",
+]
 
 DEFAULT_VOCAB_SIZE = 30522
 
@@ -66,21 +75,27 @@ def character(text: str) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all options, in groups."""
+    add_corpus(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to make")
+    for add_group in (add_text, _add_tokenizer, _add_rows, _add_masks, _add_files, _add_run):
+        add_group(parser)
+
+
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """Add what to read."""
     parser.add_argument(
         "corpus", nargs="+", metavar="CORPUS",
         help="files, folders, patterns such as 'web/*.jsonl.zst', or URLs that fsspec reads; .gz, "
         ".bz2 and .zst are unpacked",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to make")
-    for add_group in (_add_text, _add_tokenizer, _add_rows, _add_masks, _add_files, _add_run):
-        add_group(parser)
 
 
 def _group(parser: argparse.ArgumentParser, title: str) -> Callable[..., Any]:
     return parser.add_argument_group(title).add_argument
 
 
-def _add_text(parser: argparse.ArgumentParser) -> None:
+def add_text(parser: argparse.ArgumentParser) -> None:
+    """Add how to read it; `TEXT_OPTIONS` names the arguments."""
     add = _group(parser, "text")
     add("--text-format", choices=("auto", "plain", "jsonl", "parquet"), default="auto",
         help="plain: one sentence or paragraph a line, a blank line between documents "
@@ -158,10 +173,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="print the plan and estimates, write nothing")
 
 
+TEXT_OPTIONS = ("text_format", "text_field", "id_field", "on_bad_text", "sentence_splitting")
 _MASK_OPTIONS = ("seed", "max_n", "masking_ratio", "mask_unit", "max_predictions")
 _OPTIONS = (
-    "tokenizer", "vocab_size", "text_format", "text_field", "id_field", "on_bad_text",
-    "sentence_splitting", "word_separator", "seq_length", "bins", "pairs", "short_seq_prob", "pack",
+    "tokenizer", "vocab_size", *TEXT_OPTIONS, "word_separator", "seq_length", "bins", "pairs", "short_seq_prob", "pack",
     "mask_epochs", "dupe_factor", "schema", "layout", "file_format", "num_shards",
 )  # fmt: skip
 _RUN_OPTIONS = ("workers", "overwrite", "verify")

@@ -25,6 +25,7 @@ from maskcore.records.masked_rows import unmasked_rows
 from maskcore.records.reader import Records, open_records
 from maskcore.records.report_page import render_page
 from maskcore.records.row_text import row_parts
+from maskcore.records.schema import row_format
 from maskcore.records.statistics import SAMPLE_EPOCH, BinStatistics, SampleRow, Statistics
 from maskcore.records.tokenise import Tokeniser, load_tokeniser
 
@@ -47,6 +48,7 @@ NUM_TOP_TOKENS = 30
 NUM_SHOWN_ROWS = 8
 BATCH_ROWS = 1024
 DIGITS = 6
+BARE_SPACE = "␣"
 # Rows of schema "bert" do not say which tokens are words.
 MASKED_UNIT = "token"
 LABEL_MEANINGS = {
@@ -103,7 +105,10 @@ def report_fields(
         "options": _options(manifest),
         "tokenizer": _tokenizer(manifest),
         "inputs": [{"name": entry.name, "bytes": entry.bytes} for entry in manifest.inputs],
-        "bins": [_bin(counts, masks[counts.seq_length]) for counts in bins],
+        "bins": [
+            _bin(counts, masks[counts.seq_length], _max_predictions(manifest, counts.seq_length))
+            for counts in bins
+        ],
         "labels": _labels(manifest, bins),
         "masks": _masks(manifest.mask, bins, masks, tokeniser, span_unit),
         "sentences_by_tokens": _doublings(manifest.counts["sentences_by_tokens"]),
@@ -135,7 +140,12 @@ def _cells(seq_length: int, num_cells: int) -> list[tuple[int, int]]:
     return [(start, stop - 1) for start, stop in pairwise(starts)]
 
 
-def _bin(counts: BinStatistics, masks: MaskCounts) -> dict[str, Any]:
+def _max_predictions(manifest: Manifest, seq_length: int) -> int:
+    entry = manifest.tokenizer
+    return row_format(manifest, seq_length, entry.vocab_size, entry.special_tokens).max_predictions
+
+
+def _bin(counts: BinStatistics, masks: MaskCounts, max_predictions: int) -> dict[str, Any]:
     length = counts.seq_length
     lengths = _cells(length, len(counts.lengths))
     places = _cells(length, len(masks.masked))
@@ -166,6 +176,7 @@ def _bin(counts: BinStatistics, masks: MaskCounts) -> dict[str, Any]:
         "sampled_rows": masks.rows,
         "fewest_masked": min(masks.fewest, masks.most),
         "most_masked": masks.most,
+        "max_predictions": max_predictions,
     }
 
 
@@ -238,7 +249,7 @@ def _top_tokens(
     return [
         {
             "id": token,
-            "text": tokeniser.rule.text([token]).strip(),
+            "text": tokeniser.rule.text([token]).strip() or BARE_SPACE,
             "share": _share(totals[token].item(), masked),
         }
         for token in best.tolist()

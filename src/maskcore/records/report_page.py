@@ -24,24 +24,34 @@ HIGH_UNKNOWN_SHARE = 0.01
 HIGH_PADDING_SHARE = 0.25
 FAR_FROM_RATIO = 0.1
 
+ALWAYS_SHOWN = {"documents", "sentences", "tokens_read", "tokens_written", "unknown_tokens"}
+SHOWN_ELSEWHERE = {"rows_per_bin", "labels"}
 COUNT_NAMES = {
     "documents": "documents",
-    "documents_without_tokens": "documents without a token",
     "documents_cut": "documents cut into parts, being long",
+    "documents_empty": "documents without text",
+    "documents_skipped": "documents skipped, their text being bad",
+    "documents_without_tokens": "documents without a token",
+    "bytes_skipped": "bytes skipped, being bad text",
+    "characters_replaced": "characters in place of bad text",
+    "lines_cut": "lines cut, being long",
     "sentences": "sentences",
     "sentences_without_tokens": "sentences without a token",
-    "sentences_cut": "sentences longer than a row, cut at a word",
+    "sentences_cut": "sentences that did not fit, cut at a word",
     "words_cut": "words longer than a row, cut",
     "tokens_read": "tokens read",
     "tokens_written": "tokens written",
     "tokens_truncated": "tokens truncated",
     "tokens_skipped": "tokens skipped",
-    "tokens_borrowed": "tokens borrowed as partners",
+    "tokens_borrowed": "tokens borrowed as second segments",
     "unknown_tokens": "unknown tokens",
     "special_tokens_in_text": "special tokens in the text, never masked",
     "special_tokens_added": "special tokens added",
     "padding_tokens": "padding",
     "rows": "rows",
+    "rows_with_short_target": "rows that aim at a shorter length",
+    "pairs_without_partner": "pairs that follow on, for want of another document",
+    "pairs_with_forced_partner": "pairs with another document, for want of a second sentence",
     "masked_tokens": "masked tokens of the stored epochs",
 }
 
@@ -85,8 +95,10 @@ def render_page(fields: Mapping[str, Any]) -> str:
 
 
 def _flat_counts(counts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the manifest's counts as names and numbers; nested ones after their heading."""
+    """Yield the manifest's counts as names and numbers; what did not happen is left out."""
     for name, value in counts.items():
+        if name in SHOWN_ELSEWHERE or (not value and name not in ALWAYS_SHOWN):
+            continue
         words = COUNT_NAMES.get(name, name.replace("_", " "))
         if isinstance(value, Mapping):
             for inner, number in _flat_counts(value):
