@@ -94,7 +94,22 @@ RECORDS = tuple(
     for name, label, packages in _RECORD_WORKS
     for length in (128, 512)
 )
-FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS
+_PARSE_WORKS = (
+    ("parse", "read and parsed in tf.data"),
+    ("parse-alone", "parsed alone, in batches"),
+    ("parse-single", "read and parsed in tf.data one at a time"),
+)
+PARSING = tuple(
+    Figure(
+        f"{name}-{layout}-{length}",
+        f"a record of {length} tokens, {layout}, {label}",
+        ("tensorflow",),
+    )
+    for name, label in _PARSE_WORKS
+    for layout in ("int64", "compact")
+    for length in (128, 512)
+)
+FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS + PARSING
 
 
 @dataclass(frozen=True)
