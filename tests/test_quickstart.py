@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/quickstart.md: its commands are known to the command line, and its Python runs and masks as the records say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskcore import _cli, records
+from maskcore.config import MaskConfig
+
+PAGE = (Path(__file__).parents[1] / "docs" / "quickstart.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(
+    r"^(?:    |\$ )(maskcore .*?)(?:\s+#.*)?$", PAGE.replace(" \\\n", " "), re.MULTILINE
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lines = [f"Sentence {n} of a text with some words in it." for n in range(200)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
+    mask = MaskConfig(seed=7)
+    records.build(tmp_path / "corpus.txt", tmp_path / "records", mask=mask, workers=1)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_known(command: str) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "maskcore"
+    parsed = _cli._parser().parse_args(arguments)
+    assert parsed.command == arguments[0]
+
+
+def test_there_are_blocks_and_commands() -> None:
+    assert len(BLOCKS) == 2
+    assert len(COMMANDS) >= 8
+
+
+def test_numpy(folder: Path) -> None:
+    names: dict[str, object] = {}
+    exec(compile(BLOCKS[0], "quickstart.md", "exec"), names)
+    masks = names["masks"]
+    assert masks.positions.shape == masks.weights.shape  # type: ignore[attr-defined]
+
+
+def test_tensorflow_masks_as_the_records_say(folder: Path) -> None:
+    names: dict[str, object] = {}
+    exec(compile(BLOCKS[1], "quickstart.md", "exec"), names)
+    opened = records.open("records")
+    batches = zip(names["dataset"], opened.batches(256), strict=True)  # type: ignore[call-overload]
+    for row, columns in batches:
+        expected = opened.spans(columns, epoch=3) > 0
+        np.testing.assert_array_equal(row["masking_position"].numpy() > 0, expected)
