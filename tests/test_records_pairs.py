@@ -36,19 +36,9 @@ def lengths_of(documents, seeds=range(20), **recipe):
     return found
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    DOCUMENTS,
-    st.sampled_from(["sop", "nsp"]),
-    st.integers(2, 14),
-    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    st.integers(0, 2**63 - 1),
-)
-def test_rows_are_those_of_the_rules_told_plainly(documents, kind, capacity, short, seed):
+def agrees_with_the_rules(documents, recipe):
+    """Compare with the oracle: rows, and the account."""
     tokens = tokens_of(documents)
-    recipe = RowRecipe(
-        seq_length=capacity + 3, pairs=kind, short_seq_prob=short, dupe_factor=2, seed=seed
-    )
     table, counts = make_row_table(tokens, recipe)
     found = [
         (document, number, label, first, second)
@@ -57,16 +47,54 @@ def test_rows_are_those_of_the_rules_told_plainly(documents, kind, capacity, sho
         )
     ]
     expected, skipped = [], 0
-    for duplicate in (0, 1):
+    for duplicate in range(recipe.dupe_factor):
         rows, left = pairs_plainly(documents, tokens.keys, recipe, duplicate)
         expected += rows
         skipped += len(left)
     assert found == expected
     assert counts.skipped.total() == skipped
-    assert counts.tokens_read == 2 * len(tokens.ids) == counts.tokens_written + skipped
+    assert counts.tokens_read == recipe.dupe_factor * len(tokens.ids)
+    assert counts.tokens_read == counts.tokens_written + skipped
     in_rows = sum(len(first) + len(second) for *_, first, second in expected)
     assert counts.tokens_borrowed == in_rows - counts.tokens_written
-    assert all(a and b and len(a) + len(b) <= capacity for *_, a, b in expected)
+    assert all(a and b and len(a) + len(b) <= recipe.capacity for *_, a, b in expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    DOCUMENTS,
+    st.sampled_from(["sop", "nsp"]),
+    st.integers(2, 14),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    st.integers(0, 2**63 - 1),
+)
+def test_rows_are_those_of_the_rules_told_plainly(documents, kind, capacity, short, seed):
+    recipe = RowRecipe(
+        seq_length=capacity + 3, pairs=kind, short_seq_prob=short, dupe_factor=2, seed=seed
+    )
+    agrees_with_the_rules(documents, recipe)
+
+
+@pytest.mark.parametrize("kind", ["sop", "nsp"])
+@pytest.mark.parametrize("seed", range(12))
+def test_rows_of_longer_documents_are_those_of_the_rules(kind, seed):
+    """Sentences of 1 to 30 tokens in words of 1 to 4, in documents of up to 40 sentences."""
+    random = np.random.default_rng(seed)
+    documents = []
+    for size in random.integers(0, 40, 6).tolist():
+        sentences = []
+        for _ in range(size):
+            left, sentence = int(random.integers(1, 31)), []
+            while left > 0:
+                length = min(left, int(random.integers(1, 5)))
+                sentence.append(random.integers(10, 1000, length).tolist())
+                left -= length
+            sentences.append(sentence)
+        documents.append(sentences)
+    seq_length = int(random.integers(5, 60))
+    agrees_with_the_rules(
+        documents, RowRecipe(seq_length=seq_length, pairs=kind, short_seq_prob=0.3, seed=seed)
+    )
 
 
 def test_two_sentences_are_two_segments_in_either_order():
@@ -187,6 +215,16 @@ def test_a_single_document_has_real_neighbours_only():
     assert counts.tokens_borrowed == counts.pairs_with_forced_partner == 0
     assert 0 < counts.pairs_without_partner < len(rows)
     assert counts.labels == {0: len(rows), 1: 0}
+
+
+def test_a_partner_has_the_whole_sentences_that_fit():
+    """A has 6 tokens of 10 that there is room for; the partner's sentences have 2, 2 and 3."""
+    seen = set()
+    for seed in range(40):
+        rows, _ = made(numbered([6], [2, 2, 3]), seq_length=13, pairs="nsp", seed=seed)
+        assert rows[0][:4] == (0, 0, 1, list(range(100, 106)))
+        seen.add(tuple(rows[0][4]))
+    assert seen == {(106, 107, 108, 109), (108, 109), (110, 111, 112)}
 
 
 def test_a_partner_that_does_not_fit_is_cut_at_a_word():
