@@ -187,6 +187,7 @@ class Pool:
                 process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
             stderr.close()
         self._processes, self._stderr, self._threads = [], [], []
+        self._messages = queue.SimpleQueue()
 
     def _start(self) -> None:
         number = len(self._processes)
