@@ -116,7 +116,7 @@ $(stamps)/modules: always | $(stamps)/venv
 
 $(stamps)/maskcore: $(stamps)/venv $(stamps)/modules $(native_sources)
 	@echo "Compiling maskcore and installing it with Numba, TensorFlow and what the record builder needs: a few minutes, once."
-	$(pip_install) --editable '.[numba,build,tensorflow]'
+	$(pip_install) --editable '.[all]'
 	touch $@
 
 $(stamps)/test $(stamps)/lint $(stamps)/native-build $(stamps)/wheels: $(stamps)/%: $(stamps)/venv pyproject.toml

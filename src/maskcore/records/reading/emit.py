@@ -7,6 +7,7 @@ of files or lines.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from maskcore.records._errors import RecordsError
@@ -87,6 +88,19 @@ class DocumentEmitter:
             return None
         self.counts.characters_replaced += bad.num_replaced
         return bad.replaced
+
+    def text(self, raw: bytes, place: Callable[[int], str]) -> str | None:
+        """Return the text of a document, or what is read instead; None leaves it out, counted.
+
+        `place` says where the byte of a position is.
+        """
+        text = decode(raw)
+        if isinstance(text, str):
+            return text
+        replaced = self.resolve(text, place(text.position))
+        if replaced is None:
+            self.skip(len(raw))
+        return replaced
 
     def skip(self, num_bytes: int) -> None:
         """Count a document that is left out."""

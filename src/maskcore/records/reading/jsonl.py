@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from maskcore.records._errors import RecordsError
-from maskcore.records.reading.emit import REPLACEMENT, BadText, DocumentEmitter, decode
+from maskcore.records.reading.emit import REPLACEMENT, BadText, DocumentEmitter
 from maskcore.records.reading.lines import LinePiece, read_lines
 from maskcore.records.reading.model import Document, ReadLimits
 from maskcore.records.reading.storage import open_stored, read_blocks
@@ -53,12 +53,9 @@ def _line_documents(
 ) -> Iterator[Document]:
     options = emitter.options
     place = f"{emitter.file.path}: line {number}"
-    line: str | BadText | None = decode(raw)
-    if isinstance(line, BadText):
-        line = emitter.resolve(line, f"byte {offset + line.position} (line {number})")
-        if line is None:
-            emitter.skip(len(raw))
-            return
+    line = emitter.text(raw, lambda position: f"byte {offset + position} (line {number})")
+    if line is None:
+        return
     record = _parse(line, place)
     fields = (
         f"are the fields {', '.join(map(repr, list(record)[:8]))}" if record else "are no fields"

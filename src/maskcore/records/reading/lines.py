@@ -28,7 +28,7 @@ class Lines:
     raw: bytes
     """With their line ends; the last line of a file may lack its own."""
     ends: list[int]
-    """In `raw`: of each line, where its `\n` is, or would be."""
+    """In `raw`: of each line, where its line feed is, or would be."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class LinePiece:
 
     offset: int
     raw: bytes
-    """Without the line's end."""
+    """Without the line feed behind the last piece."""
     is_first: bool
     is_last: bool
 
@@ -127,7 +127,8 @@ def _split(raw: bytes, offset: int, limit: int, is_inside: bool) -> Iterator[Lin
             for at, piece in pieces:
                 is_first = at == 0 and not (is_inside and number == 0)
                 is_last = at + len(piece) == len(content)
-                yield LinePiece(offset + start + at, piece, is_first, is_last)
+                stop = end if is_last else start + at + len(piece)
+                yield LinePiece(offset + start + at, raw[start + at : stop], is_first, is_last)
             first, begin = number + 1, end + 1
         start = end + 1
     if first < len(ends):
@@ -164,5 +165,6 @@ def _cut(line: bytes, start: int, stop: int) -> int:
     text = line[start:stop].decode("utf-8", "surrogateescape")
     if text[-1].isspace():
         return stop
-    words = text.rsplit(None, 1)
-    return stop if len(words) == 1 else stop - len(words[1].encode("utf-8", "surrogateescape"))
+    word = text.rsplit(None, 1)[-1]
+    word_start = stop - len(word.encode("utf-8", "surrogateescape"))
+    return word_start if word_start > start else stop

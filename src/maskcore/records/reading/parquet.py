@@ -7,10 +7,11 @@ Owns how a column is found and how many rows are held. What a value becomes is i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from maskcore.records._errors import RecordsError, require
-from maskcore.records.reading.emit import BadText, DocumentEmitter, decode
+from maskcore.records.reading.emit import DocumentEmitter
 from maskcore.records.reading.model import Document, ReadLimits
 from maskcore.records.reading.storage import open_stored
 from maskcore.records.reading.values import (
@@ -45,7 +46,12 @@ def read_parquet(emitter: DocumentEmitter, limits: ReadLimits) -> Iterator[Docum
     with open_stored(file) as stream:
         try:
             # A buffered stream is read in pieces; without it a column of a row group comes whole.
-            table = parquet.ParquetFile(stream, buffer_size=limits.block_bytes, pre_buffer=False)
+            table = parquet.ParquetFile(
+                stream,
+                buffer_size=limits.block_bytes,
+                pre_buffer=False,
+                page_checksum_verification=True,
+            )
             num_rows = table.metadata.num_rows
             columns = _Columns(emitter, table.schema_arrow)
             rows_read = bytes_read = 0
@@ -145,7 +151,7 @@ def _batch_rows(row_group: Any, column: str) -> int:
         for i in range(row_group.num_columns)
         if row_group.column(i).path_in_schema == column
     ]
-    row_bytes = sum(sizes) // max(row_group.num_rows, 1)
+    row_bytes: int = sum(sizes) // max(row_group.num_rows, 1)
     return min(max(_BATCH_BYTES // max(row_bytes, 1), 1), _MAX_BATCH_ROWS)
 
 
@@ -171,12 +177,10 @@ def _batch_documents(
                 f"{place}: its {len(raw)} bytes are more than the {limits.value_bytes} of one value; "
                 "split the document, or pass it as plain text"
             )
-        text: str | BadText | None = decode(raw)
-        if isinstance(text, BadText):
-            text = emitter.resolve(
-                text, f"byte {text.position} of column {columns.text!r} (row {row})"
-            )
-            if text is None:
-                emitter.skip(len(raw))
-                continue
-        yield from value_documents(emitter, limits, Row(row, True, name), text)
+        text = emitter.text(raw, partial(_place, columns.text, row))
+        if text is not None:
+            yield from value_documents(emitter, limits, Row(row, True, name), text)
+
+
+def _place(column: str, row: int, position: int) -> str:
+    return f"byte {position} of column {column!r} (row {row})"

@@ -74,15 +74,19 @@ class _PlainReader:
         ends, offset = lines.ends, lines.offset
         line, num_lines = 0, len(texts)
         while line < num_lines:
-            start = offset + (ends[line - 1] + 1 if line else 0)
             if not texts[line]:
                 if self._part_start >= 0:
                     yield from self.end_document()
-                self._pass_blank_line(start)
+                while line + 1 < num_lines and not texts[line + 1]:
+                    line += 1
+                    self._is_at_start = False
+                # The last blank line is the one before the next document.
+                self._pass_blank_line(offset + (ends[line - 1] + 1 if line else 0))
                 if self.is_done:
                     return
                 line += 1
                 continue
+            start = offset + (ends[line - 1] + 1 if line else 0)
             try:
                 end = texts.index("", line)
             except ValueError:
@@ -125,7 +129,8 @@ class _PlainReader:
         elif piece.is_last and self._is_owner:
             self._emitter.counts.lines_cut += 1
         self._is_at_start = False
-        self._look_at_stop(piece.offset + len(piece.raw))
+        if piece.is_last or not self._long_line_is_blank:  # else it may prove a blank line
+            self._look_at_stop(piece.offset + len(piece.raw))
 
     def _look_at_stop(self, position: int) -> None:
         if not self._is_owner and position >= self._stop:
@@ -156,15 +161,17 @@ class _PlainReader:
         """Add the lines from `first` to `last` to the open document, or open one."""
         ends = lines.ends
         if self._part_start < 0:
-            self._part_start = lines.offset + (ends[first - 1] + 1 if first else 0)
+            self._open_part(lines, first)
         while first < last:
             limit = self._part_start + self._limits.document_bytes - lines.offset
             stop = bisect_right(ends, limit, first, last)
-            if stop == first:  # no line fits: the next part begins
-                yield from self._end_part()
-                self._num_parts += 1
-                self._part_start = lines.offset + (ends[first - 1] + 1 if first else 0)
-                continue
+            if stop == first:  # no further line fits
+                if self._part_end > self._part_start:
+                    yield from self._end_part()
+                    self._num_parts += 1
+                    self._open_part(lines, first)
+                    continue
+                stop = first + 1
             self._sentences += texts[first:stop]
             self._part_end = lines.offset + ends[stop - 1]
             if bisect_left(bad_lines, stop) > bisect_left(bad_lines, first):
@@ -172,6 +179,10 @@ class _PlainReader:
             if self._has_bad_text:
                 self._sentences.clear()
             first = stop
+
+    def _open_part(self, lines: Lines, line: int) -> None:
+        self._part_start = lines.offset + (lines.ends[line - 1] + 1 if line else 0)
+        self._part_end = self._part_start
 
     def _end_part(self) -> Iterator[Document]:
         if self._has_bad_text:

@@ -162,7 +162,7 @@ def read_blocks(
 ) -> Iterator[bytes]:
     """Yield the decompressed bytes of an opened file, in blocks of any size, none empty.
 
-    A block has at most `block_bytes`, 32 MiB for the densest Zstandard. `start` and `stop` are for
+    A block has at most `block_bytes`. `start` and `stop` are for
     files that are not compressed: the stream stands at `start`, and bytes behind `stop` are not
     counted in `counts.bytes_read`, but yielded.
     """
@@ -188,12 +188,12 @@ def _decompressed(
     """
     new_stream, feed_bytes = _STREAMS[str(file.compression)]
     current: _Stream | None = None
-    taken = 0
+    taken = num_whole = 0
     while fed := stream.read(feed_bytes):
         counts.bytes_read += len(fed)
         while fed:
             if current is None:
-                if taken and file.compression == "gzip":
+                if num_whole and file.compression == "gzip":
                     fed = fed.lstrip(b"\0")  # gzip(1) allows zeros behind a member
                     if not fed:
                         break
@@ -209,6 +209,7 @@ def _decompressed(
             fed = current.unused
             if current.is_whole:
                 current = None
+                num_whole += 1
         taken += feed_bytes
     if current is not None:
         raise RecordsError(
@@ -234,8 +235,7 @@ class _GzipMember:
         self.is_whole, self.unused = False, b""
 
     def decompress(self, fed: bytes, block_bytes: int) -> Iterator[bytes]:
-        block = fed
-        while fed or len(block) == block_bytes:
+        while fed:  # its checksum comes last, so that no output waits behind consumed input
             block = self._zlib.decompress(fed, block_bytes)
             if block:
                 yield block
@@ -267,10 +267,9 @@ class _ZstdFrame:
         self.is_whole, self.unused = False, b""
 
     def decompress(self, fed: bytes, block_bytes: int) -> Iterator[bytes]:
-        del block_bytes  # bounded by what is fed
         block = self._zstd.decompress(fed)
-        if block:
-            yield block
+        for start in range(0, len(block), block_bytes):
+            yield block[start : start + block_bytes]
         self.is_whole, self.unused = self._zstd.eof, self._zstd.unused_data
 
 
