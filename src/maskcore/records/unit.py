@@ -212,6 +212,8 @@ class _UnitBuilder:
 
     def add(self, bucket: Bucket) -> None:
         """Write the rows of one bucket, which is emptied on the way."""
+        if not bucket.documents:
+            return
         tokens = self._tokenise(bucket)
         with self._report.step("rows"):
             self.counts.add_text(tokens, self._unk_id)
