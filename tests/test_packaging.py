@@ -82,7 +82,11 @@ def python_files() -> set[str]:
         if path.suffix in {".py", ".pyi", ".jinja"}
     }
     assert {"maskcore/__init__.py", "maskcore/_core.pyi", "tfshim/__init__.py"} <= found
-    return found | {"maskcore/py.typed", "tfshim/py.typed"}
+    return found | {
+        "maskcore/py.typed",
+        "maskcore/records/report.html.jinja",
+        "tfshim/py.typed",
+    }
 
 
 def check_installed(wheel: Path, folder: Path, backend: str) -> str:
