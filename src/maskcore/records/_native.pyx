@@ -30,9 +30,7 @@ cdef extern from "maskcore_records.h" nogil:
     int32_t maskcore_encode_rows(const maskcore_rows* rows, int64_t* bad_place) noexcept
     int32_t maskcore_decode_rows(const maskcore_rows* rows, int64_t* bad_place) noexcept
     int32_t maskcore_frame_messages(const uint8_t* messages, const int64_t* stops, int64_t num_messages, uint8_t* records) noexcept
-    int32_t maskcore_check_records(
-        const uint8_t* bytes, int64_t num_bytes, int64_t max_records, int64_t* stops, int64_t* num_records
-    ) noexcept
+    int32_t maskcore_check_records(const uint8_t* bytes, int64_t size, int64_t max, int64_t* stops, int64_t* count) noexcept
     const char* maskcore_crc32c_level(int32_t index) noexcept
     int32_t maskcore_crc32c(const char* level, const uint8_t* bytes, int64_t num_bytes, uint32_t* crc) noexcept
 
@@ -133,13 +131,11 @@ def crc32c_level(int32_t index):
 def crc32c(content, bytes level=None):
     """Return the CRC-32C of a buffer, by the best level or by the one of that name."""
     cdef Buffers buffers
-    cdef const char* name = NULL
+    cdef const char* name = NULL if level is None else <const char*>level
     cdef uint32_t crc = 0
     cdef const uint8_t* source
     cdef int64_t num_bytes
     buffers.count = 0
-    if level is not None:
-        name = level
     try:
         source = <const uint8_t*>open_buffer(&buffers, content, PyBUF_SIMPLE)
         num_bytes = buffers.views[0].len
