@@ -29,7 +29,6 @@ __all__ = [
     "column_lengths",
     "derive_indices",
     "derive_spans",
-    "feature_lengths",
     "largest_budget",
     "mask_columns",
     "predictions_of",
@@ -225,25 +224,6 @@ def column_lengths(form: RowFormat) -> dict[str, int]:
     if form.mask_epochs:
         lengths[MASKED_LM_COUNTS] = form.mask_epochs
         lengths[MASKED_LM_POSITIONS] = form.mask_epochs * cap
-    return dict(sorted(lengths.items()))
-
-
-def feature_lengths(seq_length: int, mask_epochs: int, max_predictions: int) -> dict[str, int]:
-    """Return the number of int64 values of each feature.
-
-    >>> feature_lengths(128, 2, 20)["masked_lm_positions"]
-    40
-    """
-    lengths = {
-        "attention_mask": seq_length,
-        "input_ids": seq_length,
-        "row_id": 1,
-        "token_type_ids": seq_length,
-        "word_ids": seq_length,
-    }
-    if mask_epochs:
-        lengths[MASKED_LM_COUNTS] = mask_epochs
-        lengths[MASKED_LM_POSITIONS] = mask_epochs * max_predictions
     return dict(sorted(lengths.items()))
 
 
