@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from maskcore.config import MASK_UNITS, MaskConfig
+from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
 
 __all__ = [
-    "DEFAULT_VOCAB_SIZE",
     "DESCRIPTION",
     "EXAMPLES",
     "TEXT_OPTIONS",
@@ -24,8 +24,6 @@ __all__ = [
     "add_text",
     "build_arguments",
 ]
-
-DEFAULT_VOCAB_SIZE = 30522
 
 DESCRIPTION = """\
 Turn text into records for masked-model pretraining. The same command goes on

@@ -27,7 +27,11 @@ _LIBRARIES = (
     ("tokenizers", "maskcore build", "build"),
     ("google-crc32c", "maskcore build", "build"),
     ("rich", "maskcore build", "build"),
-    ("jinja2", "maskcore report", "build"),
+    ("jinja2", "maskcore build", "build"),
+    ("pyarrow", "Parquet", "parquet"),
+    ("zstandard", ".zst files", "zstd"),
+    ("fsspec", "URLs", "remote"),
+    ("sentencepiece", ".model files", "sentencepiece"),
 )
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from maskcore import records
-from maskcore._cli.build_options import DEFAULT_VOCAB_SIZE, TEXT_OPTIONS, add_corpus, add_text
+from maskcore._cli.build_options import TEXT_OPTIONS, add_corpus, add_text
 from maskcore._cli.progress import ProgressDisplay
 from maskcore._cli.summary import print_facts
 from maskcore._numbers import duration, size
+from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
+from maskcore.records.tokenising.subword_training import KINDS
 
 __all__ = ["add_parser", "run"]
-
-KINDS = ("wordpiece", "bpe", "byte-bpe", "unigram")
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     add_text(parser)
     add = parser.add_argument_group("tokenizer").add_argument
-    add("--kind", choices=KINDS, default="wordpiece",
+    add("--kind", choices=tuple(KINDS), default="wordpiece",
         help="BERT's WordPiece, BPE, GPT-2's BPE over bytes, or SentencePiece's unigram "
         "(default %(default)s)")  # fmt: skip
     add("--vocab-size", type=int, default=DEFAULT_VOCAB_SIZE, metavar="N",
