@@ -46,10 +46,10 @@ from maskcore.records.tokenise import Tokeniser
 from maskcore.records.unit import run_unit, unit_result
 from maskcore.records.verify import verify
 from maskcore.records.vocabulary import (
-    TRAINING_TEXT_BYTES,
     store_tokeniser,
     stored_tokeniser,
     train_tokeniser,
+    training_bytes,
 )
 
 __all__ = ["BuildRequest", "run_build"]
@@ -312,8 +312,7 @@ class _Build:
             tokeniser = self._request.tokeniser
             store_tokeniser(tokeniser, self._target)
         if tokeniser is None:
-            text_bytes = sum(run.text_bytes for run in read.runs)
-            self._meter.begin("train", min(text_bytes, TRAINING_TEXT_BYTES), 1)
+            self._meter.begin("train", training_bytes(read.runs), 1)
             self._train(pool)
             tokeniser = stored_tokeniser(self._plan, self._target)
         if tokeniser is None:

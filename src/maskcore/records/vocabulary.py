@@ -7,19 +7,25 @@ work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from maskcore.records.documents import Document
 from maskcore.records.folder import BuildFolder, write_file
 from maskcore.records.plan import Plan
 from maskcore.records.pool import Reporter
 from maskcore.records.scatter import no_text
 from maskcore.records.spill import RunEntry, SpillReader
-from maskcore.records.tokenise import Tokeniser, load_tokeniser, train_wordpiece
+from maskcore.records.tokenise import Tokeniser, load_tokeniser
+from maskcore.records.tokenising.subword_training import trained
 
-__all__ = ["TRAINING_TEXT_BYTES", "store_tokeniser", "stored_tokeniser", "train_tokeniser"]
+__all__ = ["store_tokeniser", "stored_tokeniser", "train_tokeniser", "training_bytes"]
 
-# A vocabulary of 30,000 entries gains little from more, and training holds the text's words.
+# Ten million words; a vocabulary of 30,000 entries gains little from more.
 TRAINING_TEXT_BYTES = 64 << 20
+NUM_PASSES = 2  # `trained_wordpiece` counts characters first
+# Handed to the trainer at a time, for its threads to share.
+BATCH_BYTES = 1 << 20
 
 _FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt")
 
@@ -50,24 +56,44 @@ def train_tokeniser(
 
     """
     with report.step("tokenising"):
-        tokeniser = train_wordpiece(
-            _sample(plan, runs, folder, report), plan.options.vocab_size or 0
+        made = trained(
+            lambda: _sample(plan, runs, folder, report), "wordpiece", plan.options.vocab_size or 0
         )
-    store_tokeniser(tokeniser, folder)
+    write_file(folder.build / made.file_name, made.content)
+
+
+def training_bytes(runs: Sequence[RunEntry]) -> int:
+    """Return how much text training reads: the sample, twice."""
+    return NUM_PASSES * min(TRAINING_TEXT_BYTES, sum(run.text_bytes for run in runs))
 
 
 def _sample(
     plan: Plan, runs: Sequence[RunEntry], folder: BuildFolder, report: Reporter
 ) -> Iterator[list[str]]:
+    """Yield the sentences of a batch of documents at a time."""
     taken = 0
-    for bucket in range(plan.num_buckets):
-        reader = SpillReader(plan, runs, folder.spill, range(bucket, bucket + 1))
-        for documents, sizes in reader.parts():
-            for document, size in zip(documents, sizes, strict=True):
-                if taken >= TRAINING_TEXT_BYTES:
-                    return
-                yield document.sentences
-                taken += size
-                report.add(bytes=size, documents=1)
+    batch: list[str] = []
+    pending = Counter[str]()
+    for document, size in _documents(plan, runs, folder):
+        batch += document.sentences
+        taken += size
+        pending.update(bytes=size, documents=1)
+        if pending["bytes"] >= BATCH_BYTES or taken >= TRAINING_TEXT_BYTES:
+            yield batch
+            report.add(**pending)
+            batch, pending = [], Counter()
+        if taken >= TRAINING_TEXT_BYTES:
+            return
     if taken == 0:
         raise no_text([file.name for file in plan.inputs])
+    yield batch
+    report.add(**pending)
+
+
+def _documents(
+    plan: Plan, runs: Sequence[RunEntry], folder: BuildFolder
+) -> Iterator[tuple[Document, int]]:
+    for bucket in range(plan.num_buckets):
+        reader = SpillReader(plan, runs, folder.spill, range(bucket, bucket + 1))
+        for part in reader.parts():
+            yield from zip(part.documents, part.text_bytes, strict=True)
