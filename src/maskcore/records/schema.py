@@ -238,39 +238,41 @@ def largest_budget(masking_ratio: float, num_maskable: int) -> int:
     return int(mask_positions(row, masking_ratio=masking_ratio, seed=0).sum())
 
 
-def _arguments(mask: MaskConfig, columns: Columns, epoch: ArrayLike) -> dict[str, Any]:
+def _arguments(mask: MaskConfig, columns: Columns) -> dict[str, Any]:
     words = columns["word_ids"]
     return {
         "maskable_positions": words > 0,
         "word_ids": words - 1 if mask.mask_unit == "word" else None,
         "row_ids": columns["row_id"].reshape(len(words)),
-        "epoch": epoch,
         **mask.arguments(),
     }
 
 
 def derive_indices(mask: MaskConfig, columns: Columns, epoch: ArrayLike) -> MaskedIndices:
     """Return the masks of rows in an epoch; tokens whose `word_ids` are 0 are never masked."""
-    return mask_indices(**_arguments(mask, columns, epoch))
+    return mask_indices(epoch=epoch, **_arguments(mask, columns))
 
 
 def derive_spans(mask: MaskConfig, columns: Columns, epoch: ArrayLike) -> NDArray[np.int32]:
     """Return the same masks as span numbers."""
-    return mask_spans(**_arguments(mask, columns, epoch))
+    return mask_spans(epoch=epoch, **_arguments(mask, columns))
 
 
 def mask_columns(
     mask: MaskConfig, columns: Columns, mask_epochs: int
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, NDArray[np.int32]]:
     """Return the features that store the masks of epochs 0 .. `mask_epochs` - 1."""
     if mask_epochs == 0:
         return {}
-    chosen = [derive_indices(mask, columns, epoch) for epoch in range(mask_epochs)]
-    counts = np.stack([np.count_nonzero(indices.weights, axis=1) for indices in chosen], axis=1)
-    positions = np.concatenate([indices.positions for indices in chosen], axis=1)
+    arguments = _arguments(mask, columns)
+    counts, positions = [], []
+    for epoch in range(mask_epochs):
+        chosen = mask_indices(epoch=epoch, **arguments)
+        counts.append(chosen.weights.sum(axis=1, dtype=np.int32))
+        positions.append(chosen.positions)
     return {
-        MASKED_LM_COUNTS: counts.astype(np.int64),
-        MASKED_LM_POSITIONS: positions.astype(np.int64),
+        MASKED_LM_COUNTS: np.stack(counts, axis=1),
+        MASKED_LM_POSITIONS: np.concatenate(positions, axis=1),
     }
 
 
@@ -287,7 +289,6 @@ def _bert_columns(form: RowFormat, columns: Columns) -> dict[str, NDArray[Any]]:
     """
     input_ids = np.ascontiguousarray(columns["input_ids"], np.int32)
     special_ids = tuple(sorted({token.id for token in form.special_tokens.values()}))
-    arguments = _arguments(form.mask, columns, STATIC_EPOCH)
     masked = cast(
         "PredictionTokens",
         mask_tokens(
@@ -295,7 +296,8 @@ def _bert_columns(form: RowFormat, columns: Columns) -> dict[str, NDArray[Any]]:
             mask_id=form.special_tokens["mask"].id,
             random_ids=_random_ids(form.vocab_size, special_ids),
             output="positions",
-            **arguments,
+            epoch=STATIC_EPOCH,
+            **_arguments(form.mask, columns),
         ),
     )
     labels = columns.get(NEXT_SENTENCE_LABELS)
