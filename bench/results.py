@@ -82,7 +82,7 @@ TENSORFLOW = (
     Figure("map-kernel", "the kernel alone on (256, 128)"),
 )
 _RECORD_WORKS = (
-    ("records-written", "written to a file, with its SHA-256 and flushed", ()),
+    ("records-written", "written to a file, with its SHA-256", ()),
     ("records-encoded", "encoded and framed in memory", ()),
     ("records-sha256", "its part in the SHA-256", ()),
     ("records-read", "read, verified and decoded", ()),
