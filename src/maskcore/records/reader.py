@@ -39,8 +39,8 @@ __all__ = ["Records", "encoder_of", "open_records"]
 _BATCH_SIZE = _checks.IntegerRange(
     "batch_size", 1, 2**31, "in [1, 2**31)", "pass the number of rows to hold at a time"
 )
-# Numbers in a batch of single rows: a few megabytes.
-_VALUES_AT_ONCE = 1 << 19
+# Numbers in a column of a batch of single rows: 1 MB, in five columns or so.
+_VALUES_AT_ONCE = 1 << 17
 
 
 def encoder_of(manifest: Manifest, bin_length: int) -> Encoder:
