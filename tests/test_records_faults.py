@@ -387,6 +387,9 @@ def test_damaged_leftovers_are_built_again(begun, undisturbed):
     content[100] ^= 1
     parts[1].write_bytes(content)
     (out / "_build" / "units" / "00004.json.1-aa.attempt").write_text("half")
+    # What a power cut may leave of a file that was not flushed.
+    (out / "_build" / "units" / "00001.json").write_bytes(b"")
+    (out / "_build" / "spill" / "000000.json").write_bytes(bytes(100))
     records.build(corpus, out, **options, verify=True)
     assert hashes(out) == undisturbed
 

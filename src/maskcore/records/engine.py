@@ -124,12 +124,18 @@ class _Meter:
 class BuildWorker:
     """Does the tasks of a build in one process; made there."""
 
-    def __init__(self, plan: Plan, inputs: Sequence[InputFile], folder: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Sequence[InputFile],
+        folder: Path,
+        tokeniser: Tokeniser | None = None,
+    ) -> None:
         self._plan = plan
         self._inputs = inputs
         self._folder = BuildFolder(folder)
         self._tasks = {task.number: task for task in plan.read_tasks()}
-        self._tokeniser: Tokeniser | None = None
+        self._tokeniser = tokeniser
         self._read: ReadResult | None = None
 
     def __call__(self, task: tuple[str, int], report: Reporter) -> None:
@@ -281,7 +287,9 @@ class _Build:
     def _pool(self) -> InProcess | Pool:
         num_workers = self._num_workers()
         if num_workers == 1:
-            return InProcess(self._make_worker)
+            return InProcess(
+                functools.partial(self._make_worker, tokeniser=self._request.tokeniser)
+            )
         return Pool(self._make_worker, num_workers, keep_open=(self._target.lock_descriptor,))
 
     def _do(self, pool: InProcess | Pool, tasks: Iterable[tuple[str, int]]) -> None:

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 from maskcore.records._errors import RecordsError
 from maskcore.records.manifest import MANIFEST_FILE
 
-__all__ = ["BUILD_FOLDER", "BuildFolder", "part_name", "write_file", "writing"]
+__all__ = ["BUILD_FOLDER", "BuildFolder", "part_name", "read_json", "write_file", "writing"]
 
 BUILD_FOLDER = "_build"
 PLAN_FILE = "_plan.json"
@@ -79,6 +79,15 @@ def write_file(path: Path, content: bytes | str) -> None:
     """Write a file whole."""
     with writing(path) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file of `_build`; None if there is none, or a power cut left it damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def flush_folder(folder: Path) -> None:
@@ -171,11 +180,7 @@ class BuildFolder:
 
     def read_plan(self) -> dict[str, Any] | None:
         """Return what an earlier build left as its plan, None where there is nothing to go on with."""
-        try:
-            content = json.loads((self.build / PLAN_FILE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        return read_json(self.build / PLAN_FILE)
 
     def begin(self, content: dict[str, Any]) -> None:
         """Forget any earlier build and begin one."""

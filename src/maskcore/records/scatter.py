@@ -19,7 +19,7 @@ from typing import Any
 
 from maskcore.records._errors import RecordsError
 from maskcore.records.documents import ReadCounts, read_documents
-from maskcore.records.folder import BuildFolder, write_file
+from maskcore.records.folder import BuildFolder, read_json, write_file
 from maskcore.records.inputs import InputFile
 from maskcore.records.plan import Plan, ReadSlice, ReadTask
 from maskcore.records.pool import Reporter
@@ -62,9 +62,8 @@ class ReadResult:
     @classmethod
     def from_file(cls, path: Path) -> ReadResult | None:
         """Return what a commit point says, None where there is none."""
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        fields = read_json(path)
+        if fields is None:
             return None
         return cls(
             [RunEntry(**run) for run in fields["runs"]],

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from maskcore.records.accounts import UnitCounts
 from maskcore.records.columns import make_columns
 from maskcore.records.encoders import Encoder, RowWriter, make_encoder
-from maskcore.records.folder import BuildFolder, flush_folder, part_name, write_file, writing
+from maskcore.records.folder import BuildFolder, part_name, read_json, write_file, writing
 from maskcore.records.manifest import ShardEntry
 from maskcore.records.plan import Plan
 from maskcore.records.pool import Reporter
@@ -85,9 +85,8 @@ def unit_result(
 
     `is_hashed` asks for the files' hashes, too, and not their sizes alone.
     """
-    try:
-        content = json.loads(_commit_point(folder, unit).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    content = read_json(_commit_point(folder, unit))
+    if content is None:
         return None
     files = [ShardEntry(**file) for file in content["files"]]
     if content["tokenizer_sha256"] != tokenizer_sha256:
@@ -156,7 +155,6 @@ def run_unit(
         with report.step("writing"):
             written = [shard.writer.finish() for shard in shards.values()]
             stack.close()  # flushes them to the disk
-    flush_folder(folder.build)
     entries = [
         ShardEntry(file, length, *what)
         for file, length, what in zip(files, plan.bins, written, strict=True)
@@ -169,7 +167,6 @@ def run_unit(
         builder.text_bytes,
     )
     write_file(_commit_point(folder, unit), result.to_json())
-    flush_folder(folder.units)
 
 
 def _file_name(plan: Plan, unit: int, bin_length: int) -> str:
