@@ -176,6 +176,58 @@ def test_the_lock_lasts_as_long_as_the_workers(corpus, tokenizer, tmp_path):
     assert is_finished(out)
 
 
+@is_linux
+@pytest.mark.parametrize("moment", [0.0, 0.2, 0.6])
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(
+    corpus, tokenizer, undisturbed, tmp_path, moment
+):
+    """The terminal sends it to all processes of the group."""
+    out = tmp_path / "r"
+    command = [
+        sys.executable,
+        "-m",
+        "maskcore",
+        "build",
+        corpus,
+        "--out",
+        out,
+        "--tokenizer",
+        tokenizer,
+    ]
+    command += [
+        "--seq-length",
+        "32",
+        "--num-shards",
+        "6",
+        "--mask-epochs",
+        "3",
+        "--pairs",
+        "sop",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_for((out / "_build" / "_plan.json").exists, process)
+    time.sleep(moment)
+    workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    code, errors = finish(process)
+    assert "Traceback" not in errors
+    assert not any(is_alive(pid) for pid in workers)
+    if code != 0:  # else it was done
+        assert code == 130
+        assert "interrupted" in errors.splitlines()[-1]
+        assert "same command" in errors.splitlines()[-1]
+        records.build(corpus, out, tokenizer=tokenizer, **OPTIONS)
+    assert hashes(out) == undisturbed
+
+
 @contextlib.contextmanager
 def mounted(folder, options):
     """A small file system of its own."""
