@@ -241,13 +241,8 @@ def row_ids_or_none(row_ids: Any, shape: tuple[int, ...]) -> Int64Array | None:
     return None if row_ids is None else integer_per_row(_ROW_IDS, row_ids, shape)
 
 
-def budget_scalar_or_rows(
-    num_tokens_to_mask: Any, masking_ratio: Any, max_predictions: int | None, shape: tuple[int, ...]
-) -> tuple[int, Int64Array | None]:
-    """Return (budget, None) or (0, budgets); (0, None) where a ratio is given."""
-    is_plain = type(num_tokens_to_mask) is int and masking_ratio is None and max_predictions is None
-    if is_plain and 0 <= num_tokens_to_mask <= MAX_ROW_LENGTH:
-        return num_tokens_to_mask, None  # the common case, at a fraction of the cost
+def one_budget(num_tokens_to_mask: Any, masking_ratio: Any) -> None:
+    """Raise unless exactly one of the two is given."""
     if (num_tokens_to_mask is None) == (masking_ratio is None):
         both = "neither" if num_tokens_to_mask is None else "both"
         raise value_error(
@@ -256,6 +251,16 @@ def budget_scalar_or_rows(
             both,
             "pass a number of tokens, or a fraction of the maskable ones",
         )
+
+
+def budget_scalar_or_rows(
+    num_tokens_to_mask: Any, masking_ratio: Any, max_predictions: int | None, shape: tuple[int, ...]
+) -> tuple[int, Int64Array | None]:
+    """Return (budget, None) or (0, budgets); (0, None) where a ratio is given."""
+    is_plain = type(num_tokens_to_mask) is int and masking_ratio is None and max_predictions is None
+    if is_plain and 0 <= num_tokens_to_mask <= MAX_ROW_LENGTH:
+        return num_tokens_to_mask, None  # the common case, at a fraction of the cost
+    one_budget(num_tokens_to_mask, masking_ratio)
     if num_tokens_to_mask is None:
         return 0, None
     budgets = None

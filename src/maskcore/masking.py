@@ -96,11 +96,15 @@ def num_predictions(call: MaskCall, max_predictions: int | None) -> int:
     """Return the fixed number of positions a row: given, or the most that any row can need."""
     if max_predictions is not None:
         return max_predictions
-    if call.span_params.ratio_e9:
-        most = (2 * call.span_params.ratio_e9 * call.row_length + 10**9) // (2 * 10**9)
-        return max(1, most)
-    most = call.budget if call.budgets is None else int(call.budgets.max(initial=0))
-    return max(1, min(most, call.row_length))
+    largest = call.budget if call.budgets is None else int(call.budgets.max(initial=0))
+    return most_predictions(call.span_params.ratio_e9, largest, call.row_length)
+
+
+def most_predictions(ratio_e9: int, largest_budget: int, row_length: int) -> int:
+    """Return how many positions a row of this length can need (section 7)."""
+    if ratio_e9:
+        return max(1, (2 * ratio_e9 * row_length + 10**9) // (2 * 10**9))
+    return max(1, min(largest_budget, row_length))
 
 
 def mask_positions(

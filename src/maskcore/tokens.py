@@ -241,9 +241,12 @@ def _cached_token_params(
     return _token_params(replacement, mask_id, table, special, ignore_index)
 
 
-def _lower(
-    replacement: Any, mask_id: int, random_ids: Any, special_ids: Any, ignore_index: int
+def lower_token_params(
+    replacement: Any, mask_id: Any, random_ids: Any, special_ids: Any, ignore_index: Any
 ) -> TokenParams:
+    """Return the integers that decide what is written at masked positions."""
+    mask_id = _checks.integer(_MASK_ID, mask_id)
+    ignore_index = _checks.integer(_IGNORE_INDEX, ignore_index)
     try:
         shares, table, special = tuple(replacement), _hashable(random_ids), _hashable(special_ids)
         return _cached_token_params(shares, mask_id, table, special, ignore_index)
@@ -251,7 +254,8 @@ def _lower(
         return _token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
 
 
-def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
+def check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
+    """Raise unless `dtype` holds every id that may be written."""
     info = np.iinfo(dtype)
     if params.largest_id > info.max:
         raise value_error(
@@ -262,9 +266,26 @@ def _check_ids_fit(params: TokenParams, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _labels_dtype(ignore_index: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def labels_dtype(ignore_index: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of labels for ids of `dtype` (section 7)."""
     info = np.iinfo(dtype)
     return dtype if info.min <= ignore_index <= info.max else np.dtype(np.int32)
+
+
+def neither_maskable_nor_special() -> ValueError:
+    """Return the error of a call that says nothing of what may be masked."""
+    return value_error(
+        "maskable_positions or special_ids",
+        "given",
+        "neither",
+        "say which tokens must never be masked, padding among them",
+    )
+
+
+def check_output(output: Any) -> None:
+    """Raise unless `output` names a kind of result."""
+    if output not in _OUTPUTS:
+        raise value_error("output", f"one of {', '.join(_OUTPUTS)}", repr(output), "spell it so")
 
 
 def mask_tokens(
@@ -355,14 +376,8 @@ def mask_tokens(
         maskable = _checks.maskable_array(maskable_positions)
         _checks.same_shape("maskable_positions", maskable, "input_ids", shape)
     elif special_ids is None:
-        raise value_error(
-            "maskable_positions or special_ids",
-            "given",
-            "neither",
-            "say which tokens must never be masked, padding among them",
-        )
-    if output not in _OUTPUTS:
-        raise value_error("output", f"one of {', '.join(_OUTPUTS)}", repr(output), "spell it so")
+        raise neither_maskable_nor_special()
+    check_output(output)
     call = span_call(
         shape,
         maskable,
@@ -379,10 +394,9 @@ def mask_tokens(
         max_predictions=max_predictions,
         num_threads=num_threads,
     )
-    mask_id = _checks.integer(_MASK_ID, mask_id)
-    ignore_index = _checks.integer(_IGNORE_INDEX, ignore_index)
-    call.token_params = _lower(replacement, mask_id, random_ids, special_ids, ignore_index)
-    _check_ids_fit(call.token_params, ids.dtype)
+    params = lower_token_params(replacement, mask_id, random_ids, special_ids, ignore_index)
+    check_ids_fit(params, ids.dtype)
+    call.token_params = params
     call.input_ids = ids.reshape((call.num_rows, call.row_length))
     masked_ids = (
         np.empty(shape, ids.dtype) if out is None else _checks.out_array(out, "out", ids, ids.dtype)
@@ -392,7 +406,8 @@ def mask_tokens(
     call.masked_ids = masked_ids.reshape((call.num_rows, call.row_length))
     if output == "positions":
         return _with_predictions(call, masked_ids, shape, max_predictions)
-    call.labels = np.empty((call.num_rows, call.row_length), _labels_dtype(ignore_index, ids.dtype))
+    dtype = labels_dtype(params.ignore_index, ids.dtype)
+    call.labels = np.empty((call.num_rows, call.row_length), dtype)
     _backends.mask_rows(call)
     return MaskedTokens(masked_ids, call.labels.reshape(shape))
 
