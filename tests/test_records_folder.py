@@ -112,6 +112,31 @@ def built_anew(corpus, tmp_path_factory):
     return hashes(out)
 
 
+def test_a_target_that_is_not_a_local_folder_is_refused(corpus, tmp_path):
+    with pytest.raises(RecordsError, match="records are built in a local folder"):
+        records.build(corpus, "memory://records")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RecordsError, match="file: is a file; pass a folder"):
+        records.build(corpus, tmp_path / "file", overwrite=True)
+    assert not os.path.exists("memory:")
+
+
+def test_more_shards_than_documents_leave_some_empty(tmp_path):
+    """NumPy's words ended such a build, or one of blank lines."""
+    (tmp_path / "a.txt").write_text("One sentence.\n\nAnother one.\n")
+    out = tmp_path / "r"
+    manifest = records.build(
+        tmp_path / "a.txt", out, num_shards=40, bins=(8, 16), workers=2, verify=True
+    )
+    assert manifest.num_rows == 2
+    assert len(manifest.shards) == 80
+    assert sum(shard.records > 0 for shard in manifest.shards) <= 2
+    (tmp_path / "blank.txt").write_text("\n \n\n")
+    with pytest.raises(RecordsError, match="no text in the corpus; pass files with sentences"):
+        records.build(tmp_path / "blank.txt", tmp_path / "none", num_shards=2)
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_target_must_not_hold_the_corpus(corpus, tmp_path):
     with pytest.raises(RecordsError, match="which belongs to the corpus"):
         records.build(corpus / "a.txt", corpus, overwrite=True)

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 from maskcore import _checks
 from maskcore.config import MaskConfig
-from maskcore.records._errors import require
+from maskcore.records._errors import RecordsError, require
 from maskcore.records._progress import OnProgress
 from maskcore.records.engine import BuildRequest, run_build
 from maskcore.records.estimate import Estimate, estimate
 from maskcore.records.inputs import InputFile, find_inputs
 from maskcore.records.manifest import Manifest
 from maskcore.records.plan import BuildOptions, Plan, make_plan
+from maskcore.records.reading.storage import is_remote
 from maskcore.records.tokenise import (
     DEFAULT_VOCAB_SIZE,
     Tokeniser,
@@ -182,6 +183,10 @@ def build(
         layout=layout,
         file_format=file_format,
     )
+    if is_remote(os.fspath(out)):
+        raise RecordsError(
+            f"{out}: records are built in a local folder; pass one, and copy it there"
+        )
     checked = None if workers is None else _checks.integer(_WORKERS, workers)
     for library in ("tokenizers", "jinja2"):
         require(library)  # now, and not after an hour of work

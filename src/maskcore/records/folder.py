@@ -257,8 +257,13 @@ class BuildFolder:
 
 
 def _lock(path: Path, folder: Path) -> int:
-    import fcntl  # noqa: PLC0415 - POSIX only; readers import this module nowhere
-
+    try:
+        import fcntl  # noqa: PLC0415 - other systems lack it; they can still read records
+    except ImportError:
+        raise RecordsError(
+            f"{folder}: building needs the file locks of POSIX; build on Linux or macOS, and copy the "
+            "records"
+        ) from None
     give_up = time.monotonic() + SECONDS_FOR_ORPHANS
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
