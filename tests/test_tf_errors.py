@@ -15,6 +15,7 @@ import tfshim
 pytestmark = pytest.mark.tensorflow
 
 ROWS = maskable_rows((3, 6))
+ONE_OF_TWO = "pass a number of tokens, or a fraction of the maskable ones"
 BUDGET_REMEDY = "pass 0 to mask nothing; more than maskable masks all"
 MAX_N_REMEDY = "it is the longest n-gram in units, 3 in ALBERT"
 ROWS_MUST_BE = "maskable_positions must be"
@@ -147,7 +148,7 @@ def test_static_shapes_are_checked_while_the_graph_is_made() -> None:
         ({"max_n": 2.5}, f"max_n must be an integer, got 2.5; {MAX_N_REMEDY}"),
         ({"ngram_weights": [1, 2]}, "ngram_weights must be max_n = 3 numbers, got 2 numbers; give one weight for each length 1 .. max_n"),
         ({"ngram_weights": [1, -2, 1]}, "ngram_weights must be weights >= 0, got -2; use 0 for what must not occur"),
-        ({"num_tokens_to_mask": None}, f"num_tokens_to_mask must be an integer, got None; {BUDGET_REMEDY}"),
+        ({"num_tokens_to_mask": None}, f"num_tokens_to_mask or masking_ratio must be given, one of the two, got neither; {ONE_OF_TWO}"),
         ({"num_tokens_to_mask": 1.5}, f"num_tokens_to_mask must be an integer, got 1.5; {BUDGET_REMEDY}"),
         ({"seed": None}, "seed must be an integer, got None; a graph would keep one draw for ever: pass a number"),
         ({"implementation": "xyz"}, "implementation must be one of custom_op, numpy_function, got 'xyz'; spell it so"),

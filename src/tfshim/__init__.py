@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """maskcore for TensorFlow: masks and records, in eager code, in `tf.function` and in `tf.data` maps.
 
-Public names only; `masking.py` and `records.py` hold the functions, `_implementations.py` the dispatch. TensorFlow
+Public names only; `masking.py`, `tokens.py` and `records.py` hold the functions, `_implementations.py` the dispatch. TensorFlow
 is imported at the first use.
 """
 
@@ -14,11 +14,13 @@ from tfshim._implementations import ImplementationStatus, available_implementati
 from tfshim._op_library import register_ops
 from tfshim.masking import get_masking_position
 from tfshim.records import parse_records
+from tfshim.tokens import mask_tokens
 
 __all__ = [
     "ImplementationStatus",
     "available_implementations",
     "get_masking_position",
+    "mask_tokens",
     "parse_records",
     "raw_ops",
     "register_ops",

@@ -13,7 +13,9 @@ import numpy as np
 
 from maskcore import _checks
 from maskcore._call import Array, Int64Array
+from maskcore._params import ratio_number
 from maskcore.errors import type_error, value_error
+from maskcore.masking import most_predictions
 from tfshim._tensorflow import Tensor, tensorflow
 
 StaticShape = tuple[int | None, ...] | None
@@ -21,6 +23,7 @@ StaticShape = tuple[int | None, ...] | None
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _MASKABLE = frozenset(("bool", *_INTEGERS, "float32", "float64"))
+_IDS = frozenset(("int16", "int32", "int64"))
 _BUDGET_REMEDY = "pass 0 to mask nothing; more than maskable masks all"
 _EPOCH_REMEDY = "pass the number of the pass over the data"
 _ROW_IDS_REMEDY = "pass the ids stored with the rows"
@@ -29,7 +32,7 @@ _MAX_N_REMEDY = "it is the longest n-gram in units, 3 in ALBERT"
 _MAX_N = _checks.IntegerRange("max_n", 1, 256, "in [1, 255]", _MAX_N_REMEDY)
 
 
-_HOST_TYPES = frozenset((int, list, tuple, np.ndarray, np.int64, np.int32))
+_HOST_TYPES = frozenset((int, float, list, tuple, np.ndarray, np.int64, np.int32, type(None)))
 
 
 def _is_tensor(value: Any) -> bool:
@@ -63,19 +66,52 @@ def maskable_tensor(maskable_positions: Any) -> Tensor:
             f"dtype {maskable.dtype.name}",
             "convert it first",
         )
-    shape = static_shape(maskable)
+    _check_rows("maskable_positions", static_shape(maskable))
+    return maskable
+
+
+def ids_tensor(input_ids: Any) -> Tensor:
+    """Check dtype, rank and length of token ids."""
+    if not _is_tensor(input_ids):
+        return tensorflow().convert_to_tensor(_checks.ids_array(input_ids))
+    ids = _dense("input_ids", input_ids)
+    if ids.dtype.name not in _IDS:
+        raise type_error(
+            "input_ids", "int16, int32 or int64", f"dtype {ids.dtype.name}", "convert it first"
+        )
+    _check_rows("input_ids", static_shape(ids))
+    return ids
+
+
+def _check_rows(argument: str, shape: StaticShape) -> None:
     if shape is not None and len(shape) not in (1, 2):
         raise value_error(
-            "maskable_positions",
+            argument,
             "of shape (L,) or (B, L)",
             f"shape {shape}",
             "pass one row, or a batch of rows",
         )
     if shape is not None and shape[-1] is not None and shape[-1] > _checks.MAX_ROW_LENGTH:
+        raise value_error(argument, "rows of at most 2**26 tokens", shape[-1], "split longer rows")
+
+
+def shape_of_both(input_ids: Tensor, maskable: Tensor | None) -> StaticShape:
+    """Return what is known of the shape that ids and maskable positions share."""
+    if maskable is None:
+        return static_shape(input_ids)
+    _check_one_per_token("maskable_positions", maskable, "input_ids", static_shape(input_ids))
+    merged = input_ids.shape.merge_with(maskable.shape)
+    return None if merged.rank is None else tuple(merged)
+
+
+def _check_one_per_token(argument: str, tensor: Tensor, rows_are: str, rows: StaticShape) -> None:
+    if rows is not None and not tensor.shape.is_compatible_with(rows):
         raise value_error(
-            "maskable_positions", "rows of at most 2**26 tokens", shape[-1], "split longer rows"
+            argument,
+            f"of the shape of {rows_are}, {rows}",
+            f"shape {tuple(tensor.shape)}",
+            "pass one for each token",
         )
-    return maskable
 
 
 def _assumed(rows: StaticShape, value: Any) -> tuple[Any, ...]:
@@ -127,21 +163,57 @@ def _on_host(scalar: int, per_row: Array | None = None) -> Int64Array:
     return np.asarray(scalar if per_row is None else per_row, dtype=np.int64)
 
 
-def budget_tensor(num_tokens_to_mask: Any, rows: StaticShape) -> Tensor:
-    """Return budgets as int64, one for all rows or one for each."""
-    if _is_tensor(num_tokens_to_mask):
-        budget = _fit_int64(_dense("num_tokens_to_mask", num_tokens_to_mask))
-        return _one_per_row("num_tokens_to_mask", budget, rows, _BUDGET_REMEDY, may_be_scalar=True)
-    if num_tokens_to_mask is None:
-        raise type_error("num_tokens_to_mask", "an integer", "None", _BUDGET_REMEDY)
-    return _on_host(
-        *_checks.budget_scalar_or_rows(
-            num_tokens_to_mask, None, None, _assumed(rows, num_tokens_to_mask)
+def budget_tensor(
+    num_tokens_to_mask: Any, masking_ratio: Any, max_predictions: int | None, rows: StaticShape
+) -> Tensor | None:
+    """Return budgets as int64, one for all rows or one for each; None where a ratio is given."""
+    if not _is_tensor(num_tokens_to_mask):
+        given = _checks.budget_scalar_or_rows(
+            num_tokens_to_mask, masking_ratio, max_predictions, _assumed(rows, num_tokens_to_mask)
         )
-    )
+        return None if num_tokens_to_mask is None else _on_host(*given)
+    _checks.one_budget(num_tokens_to_mask, masking_ratio)
+    budget = _fit_int64(_dense("num_tokens_to_mask", num_tokens_to_mask))
+    return _one_per_row("num_tokens_to_mask", budget, rows, _BUDGET_REMEDY, may_be_scalar=True)
 
 
-def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | None:
+def ratio_or_none(masking_ratio: Any) -> float | None:
+    """Return `masking_ratio` as a float that is known now."""
+    if masking_ratio is None:
+        return None
+    if _is_tensor(masking_ratio):
+        remedy = "pass for example 0.15; budgets that differ go into num_tokens_to_mask"
+        raise type_error("masking_ratio", "a number in (0, 1]", "a tensor", remedy)
+    return ratio_number(masking_ratio)
+
+
+def known(argument: str, value: Any) -> Any:
+    """Return a value that must be known before the graph runs, of a tensor as an array."""
+    if not _is_tensor(value):
+        return value
+    static = tensorflow().get_static_value(_dense(argument, value))
+    if static is None:
+        raise type_error(
+            argument, "known before the graph runs", "a tensor", "pass numbers, or a numpy array"
+        )
+    return static
+
+
+def num_predictions(
+    budget: Tensor | None, ratio_e9: int, max_predictions: int | None, rows: StaticShape
+) -> int | None:
+    """Return the number of positions a row, as far as it is known."""
+    if max_predictions is not None:
+        return max_predictions
+    largest = 0 if budget is None else tensorflow().get_static_value(budget)
+    if largest is None or rows is None or rows[-1] is None:
+        return None
+    return most_predictions(ratio_e9, int(np.max(largest, initial=0)), rows[-1])
+
+
+def token_ids_tensor(
+    argument: str, ids: Any, rows: StaticShape, rows_are: str = "maskable_positions"
+) -> Tensor | None:
     """Return `word_ids` or `segment_ids` as int32, or as int64 with values still to be checked."""
     tf = tensorflow()
     if ids is None:
@@ -149,20 +221,14 @@ def token_ids_tensor(argument: str, ids: Any, rows: StaticShape) -> Tensor | Non
     if not _is_tensor(ids):
         is_known = rows is not None and None not in rows
         shape: Any = rows if is_known else np.shape(ids)
-        return _checks.token_ids_array(argument, ids, shape)
+        return _checks.token_ids_array(argument, ids, shape, rows_are)
     tensor = _dense(argument, ids)
     if not (tensor.dtype.is_integer or tensor.dtype.is_bool):
         remedy = (
             "use -1 for tokens without a word" if argument == "word_ids" else "number the segments"
         )
         raise type_error(argument, "integers", f"dtype {tensor.dtype.name}", remedy)
-    if rows is not None and not tensor.shape.is_compatible_with(rows):
-        raise value_error(
-            argument,
-            f"of the shape of maskable_positions, {rows}",
-            f"shape {tuple(tensor.shape)}",
-            "pass one for each token",
-        )
+    _check_one_per_token(argument, tensor, rows_are, rows)
     tensor = _fit_int64(tensor)  # and not a negative id, which would have a meaning
     return tf.cast(tensor, tf.int64 if tensor.dtype in (tf.int64, tf.uint32) else tf.int32)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from maskcore._call import TokenParams
 from tfshim._tensorflow import Tensor
 
 
@@ -21,8 +22,9 @@ class AddressedCall:
     Shapes: B rows of L tokens, or one row of L. All but `maskable` are tensors or numpy arrays.
     """
 
-    maskable: Tensor  # (L,) or (B, L) bool, integer, float32, float64
-    budget: Tensor  # () or (B,) int64
+    # (L,) or (B, L) bool, integer, float32, float64; None only in a TokensCall
+    maskable: Tensor | None
+    budget: Tensor | None  # () or (B,) int64; None where masking_ratio is given
     max_n: int
     ngram_weights: tuple[Any, ...] | None
     word_ids: Tensor | None  # int32 or int64, the shape of maskable
@@ -30,6 +32,23 @@ class AddressedCall:
     epoch: Tensor  # () or (B,) int64
     seed: Tensor  # () int64
     row_ids: Tensor  # () for one row, (B,) for a batch, int64
+    masking_ratio: float | None = None
+    max_predictions: int | None = None  # caps a ratio; a budget above it is an error
+
+
+@dataclass(frozen=True, slots=True)
+class TokensCall:
+    """The choice of an AddressedCall, and what is written there: the bits of `maskcore.mask_tokens`.
+
+    Where `choice.maskable` is None, the special ids alone say what must not be masked.
+    """
+
+    input_ids: Tensor  # (L,) or (B, L) int16, int32, int64
+    choice: AddressedCall
+    params: TokenParams
+    replacement: tuple[Any, ...]  # what params.replacement_thresholds come from
+    output: str  # "labels" or "positions"
+    num_predictions: int | None  # P of "positions", as far as it is known before the graph runs
 
 
 @dataclass(frozen=True, slots=True)

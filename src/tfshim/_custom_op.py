@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskcore._params import lower_span_params
+from maskcore.errors import BackendUnavailableError
 from tfshim._call import AddressedCall, ClassicCall
 from tfshim._op_library import why_missing, wrapper
 from tfshim._tensorflow import Tensor, tensorflow
@@ -19,6 +20,11 @@ _INT32 = np.iinfo(np.int32)
 
 def mask_rows(call: AddressedCall) -> Tensor:
     """Return the mask of `call`, in the dtype of its rows."""
+    if call.masking_ratio is not None or call.max_predictions is not None:
+        raise BackendUnavailableError(
+            "the compiled op takes no masking_ratio or max_predictions yet; "
+            "pass implementation='numpy_function'"
+        )
     params = lower_span_params(call.max_n, call.ngram_weights, None, None)
     return wrapper("mask_positions")(
         maskable_positions=call.maskable,

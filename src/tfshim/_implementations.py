@@ -2,7 +2,8 @@
 """THE dispatch of tfshim: which implementation makes the mask.
 
 Owns the ordered list and the environment variable MASKCORE_TF_IMPLEMENTATION. No other file names
-an implementation to choose it.
+an implementation to choose it. An implementation is a module with `why_missing` and those of the
+functions below that it can do.
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maskcore.errors import BackendUnavailableError, message
-from tfshim._call import AddressedCall, ClassicCall
-from tfshim._tensorflow import Tensor
 
 __all__ = ["ImplementationStatus", "available_implementations", "choose"]
 
-# In order of preference: (name, module with mask_rows, mask_rows_anew and why_missing).
+# In order of preference.
 _IMPLEMENTATIONS = (
     ("custom_op", "tfshim._custom_op"),
     ("numpy_function", "tfshim._numpy_function"),
 )
 _NAMES = tuple(name for name, _ in _IMPLEMENTATIONS)
 ENVIRONMENT_VARIABLE = "MASKCORE_TF_IMPLEMENTATION"
+
+# The functions of an implementation, each of one argument of _call.py, and what they are to a user.
+_FUNCTIONS = {
+    "mask_rows": "get_masking_position with row_ids",
+    "mask_rows_anew": "get_masking_position without row_ids",
+    "mask_tokens": "mask_tokens",
+}
 
 
 class ImplementationStatus(NamedTuple):
@@ -37,61 +43,64 @@ class ImplementationStatus(NamedTuple):
     """Why it cannot run; empty where it can."""
 
 
-class Implementation(NamedTuple):
-    """What an implementation's module offers."""
-
-    name: str
-    mask_rows: Callable[[AddressedCall], Tensor]
-    mask_rows_anew: Callable[[ClassicCall], Tensor]
+_automatic: dict[str, Callable[[Any], Any]] = {}
+_warned: set[str] = set()
 
 
-_automatic: Implementation | None = None
+def _module(name: str) -> Any:
+    return importlib.import_module(dict(_IMPLEMENTATIONS)[name])
 
 
-def _load(name: str) -> tuple[Implementation, str]:
-    """Return the implementation, and why it cannot run (an empty text where it can)."""
-    module = importlib.import_module(dict(_IMPLEMENTATIONS)[name])
-    return Implementation(name, module.mask_rows, module.mask_rows_anew), module.why_missing()
+def _load(function: str, name: str) -> tuple[Callable[[Any], Any] | None, str]:
+    """Return the function of an implementation, or None and why it cannot run."""
+    module = _module(name)
+    reason: str = module.why_missing()
+    if not reason and not hasattr(module, function):
+        reason = f"it does not offer {_FUNCTIONS[function]}"
+    return (None if reason else getattr(module, function)), reason
 
 
-def _force(name: str, source: str) -> Implementation:
+def _force(function: str, name: str, source: str) -> Callable[[Any], Any]:
     if name not in _NAMES:
         raise ValueError(message(source, f"one of {', '.join(_NAMES)}", repr(name), "spell it so"))
-    implementation, reason = _load(name)
-    if reason:
+    forced, reason = _load(function, name)
+    if forced is None:
         raise BackendUnavailableError(
             f"{source} asks for implementation {name!r}, which cannot run: {reason}"
         )
-    return implementation
+    return forced
 
 
-def _first_that_runs() -> Implementation:
+def _first_that_runs(function: str) -> Callable[[Any], Any]:
     reasons: list[str] = []
     for name in _NAMES:
-        implementation, reason = _load(name)
-        if not reason:
+        found, reason = _load(function, name)
+        if found is not None:
             if reasons:
-                warnings.warn(
-                    f"tfshim runs on its slower {name!r} implementation. " + " ".join(reasons),
-                    RuntimeWarning,
-                    stacklevel=4,
+                _warn_once(
+                    f"tfshim runs on its slower {name!r} implementation. " + " ".join(reasons)
                 )
-            return implementation
+            return found
         reasons.append(f"{name!r} is missing ({reason}).")
     raise BackendUnavailableError(" ".join(reasons))
 
 
-def choose(implementation: str | None) -> Implementation:
-    """Return the implementation that is asked for, or the first that runs."""
-    global _automatic  # noqa: PLW0603  # the choice of the process
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=5)
+
+
+def choose(function: str, implementation: str | None) -> Callable[[Any], Any]:
+    """Return `function` of the implementation that is asked for, or of the first that runs."""
     if implementation is not None:
-        return _force(implementation, "implementation")
+        return _force(function, implementation, "implementation")
     forced = os.environ.get(ENVIRONMENT_VARIABLE)
     if forced:
-        return _force(forced, ENVIRONMENT_VARIABLE)
-    if _automatic is None:
-        _automatic = _first_that_runs()
-    return _automatic
+        return _force(function, forced, ENVIRONMENT_VARIABLE)
+    if function not in _automatic:
+        _automatic[function] = _first_that_runs(function)
+    return _automatic[function]
 
 
 def available_implementations() -> tuple[ImplementationStatus, ...]:
@@ -110,5 +119,5 @@ def available_implementations() -> tuple[ImplementationStatus, ...]:
     """
     return tuple(
         ImplementationStatus(name, not reason, reason)
-        for name, (_, reason) in ((name, _load(name)) for name in _NAMES)
+        for name, reason in ((name, _module(name).why_missing()) for name in _NAMES)
     )

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import maskcore
-from maskcore._call import Array
-from tfshim._call import AddressedCall, ClassicCall
+from maskcore._call import Array, Int64Array
+from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
+from tfshim._call import AddressedCall, ClassicCall, TokensCall
 from tfshim._tensorflow import Tensor, tensorflow
 
-__all__ = ["mask_rows", "mask_rows_anew", "why_missing"]
+__all__ = ["mask_rows", "mask_rows_anew", "mask_tokens", "why_missing"]
 
 # The counters of the ops begin at 0 and at 2**62 (csrc/get_masking_position_op.cpp): none of the
 # three reaches another.
@@ -48,6 +49,64 @@ def why_missing() -> str:
 
 def mask_rows(call: AddressedCall) -> Tensor:
     """Return the mask of `call`, in the dtype of its rows."""
+    options = _options(call)
+
+    def mask(arguments: dict[str, Any]) -> Array:
+        return maskcore.mask_positions(**arguments, **options)
+
+    assert call.maskable is not None  # but in a TokensCall: for the type checker
+    return _run(mask, _tensors(call), call.maskable.dtype, [call.maskable.shape])
+
+
+def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
+    """Return the masked ids of `call`, and what to predict."""
+    tf = tensorflow()
+    params = call.params
+    options = _options(call.choice) | {
+        "mask_id": params.mask_id,
+        "random_ids": _frozen(params.random_ids),
+        "replacement": call.replacement,
+        "special_ids": _frozen(_ids_in_ranges(params.special_ranges)),
+        "ignore_index": params.ignore_index,
+        "output": call.output,
+    }
+
+    def mask(arguments: dict[str, Any]) -> tuple[Array, ...]:
+        return maskcore.mask_tokens(**arguments, **options)
+
+    dtype, rows = call.input_ids.dtype, call.input_ids.shape
+    if call.choice.maskable is not None:
+        rows = rows.merge_with(call.choice.maskable.shape)
+    tensors = {"input_ids": call.input_ids} | _tensors(call.choice)
+    if call.output == "labels":
+        labels = tf.as_dtype(labels_dtype(params.ignore_index, dtype.as_numpy_dtype))
+        return MaskedTokens(*_run(mask, tensors, [dtype, labels], [rows, rows]))
+    fixed = rows[:-1].concatenate([call.num_predictions])
+    types = [dtype, tf.int32, dtype, tf.float32]
+    return PredictionTokens(*_run(mask, tensors, types, [rows, fixed, fixed, fixed]))
+
+
+def mask_rows_anew(call: ClassicCall) -> Tensor:
+    """Return a new mask at every run, in the dtype of the rows."""
+
+    def mask(arguments: dict[str, Any]) -> Array:
+        maskable = arguments["maskable"]
+        is_one_row = maskable.ndim == 1
+        row_ids = _rows.take(1 if is_one_row else maskable.shape[0])
+        return maskcore.mask_positions(
+            maskable,
+            arguments["budget"],
+            max_n=int(arguments["max_n"]),
+            seed=call.seed,
+            row_ids=row_ids[0] if is_one_row else row_ids,
+        )
+
+    tensors = {"maskable": call.maskable, "budget": call.budget, "max_n": call.max_n}
+    return _run(mask, tensors, call.maskable.dtype, [call.maskable.shape], is_stateful=True)
+
+
+def _tensors(call: AddressedCall) -> dict[str, Tensor]:
+    """Return the tensors of a call under the names of maskcore's arguments."""
     given = {
         "maskable_positions": call.maskable,
         "num_tokens_to_mask": call.budget,
@@ -57,36 +116,46 @@ def mask_rows(call: AddressedCall) -> Tensor:
         "epoch": call.epoch,
         "row_ids": call.row_ids,
     }
-    tensors = {name: tensor for name, tensor in given.items() if tensor is not None}
-
-    def mask(*arrays: Array) -> Array:
-        arguments: dict[str, Any] = dict(zip(tensors, arrays, strict=True))
-        return maskcore.mask_positions(
-            max_n=call.max_n, ngram_weights=call.ngram_weights, **arguments
-        )
-
-    return _run(mask, list(tensors.values()), is_stateful=False)
+    return {name: tensor for name, tensor in given.items() if tensor is not None}
 
 
-def mask_rows_anew(call: ClassicCall) -> Tensor:
-    """Return a new mask at every run, in the dtype of the rows."""
-
-    def mask(maskable: Array, budget: Array, max_n: Array) -> Array:
-        is_one_row = maskable.ndim == 1
-        row_ids = _rows.take(1 if is_one_row else maskable.shape[0])
-        return maskcore.mask_positions(
-            maskable,
-            budget,
-            max_n=int(max_n),
-            seed=call.seed,
-            row_ids=row_ids[0] if is_one_row else row_ids,
-        )
-
-    return _run(mask, [call.maskable, call.budget, call.max_n], is_stateful=True)
+def _options(call: AddressedCall) -> dict[str, Any]:
+    return {
+        "max_n": call.max_n,
+        "ngram_weights": call.ngram_weights,
+        "masking_ratio": call.masking_ratio,
+        "max_predictions": call.max_predictions,
+    }
 
 
-def _run(mask: Callable[..., Array], tensors: list[Tensor], is_stateful: bool) -> Tensor:
-    maskable = tensors[0]
-    output = tensorflow().numpy_function(mask, tensors, maskable.dtype, stateful=is_stateful)
-    output.set_shape(maskable.shape)
-    return output
+def _frozen(ids: Array) -> Array | tuple[()]:
+    """Return ids that nobody can change, so that maskcore checks them once and not at each call."""
+    return np.frombuffer(ids.tobytes(), ids.dtype) if ids.size else ()
+
+
+def _ids_in_ranges(ranges: Int64Array) -> Int64Array:
+    pieces = [np.arange(first, last + 1) for first, last in ranges.tolist()]
+    return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+
+def _run(
+    mask: Callable[[dict[str, Any]], Any],
+    tensors: dict[str, Tensor],
+    types: Any,
+    shapes: list[Any],
+    *,
+    is_stateful: bool = False,
+) -> Any:
+    """Run `mask` on the values of `tensors`; `types` and `shapes` are those of the results."""
+    tf = tensorflow()
+
+    def on_arrays(*arrays: Array) -> Any:
+        return mask(dict(zip(tensors, arrays, strict=True)))
+
+    try:
+        outputs = tf.numpy_function(on_arrays, list(tensors.values()), types, stateful=is_stateful)
+    except ValueError as error:  # in eager code, where TensorFlow does not translate it
+        raise tf.errors.InvalidArgumentError(None, None, str(error)) from error
+    for output, shape in zip(tf.nest.flatten(outputs), shapes, strict=True):
+        output.set_shape(shape)
+    return outputs

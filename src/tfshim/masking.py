@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from maskcore import _checks
 from maskcore._params import lower_span_params, weights_tuple
 from maskcore.errors import value_error
 from tfshim import _arguments, _implementations
@@ -19,13 +20,15 @@ def get_masking_position(  # options of one operation, by keyword
     maskable_positions: Any,
     *,
     max_n: Any,
-    num_tokens_to_mask: Any,
+    num_tokens_to_mask: Any = None,
     seed: Any = 23,
     row_ids: Any = None,
     epoch: Any = 0,
     word_ids: Any = None,
     segment_ids: Any = None,
     ngram_weights: Sequence[Any] | None = None,
+    masking_ratio: float | None = None,
+    max_predictions: int | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """Choose which tokens of each row a masked model must predict.
@@ -41,7 +44,8 @@ def get_masking_position(  # options of one operation, by keyword
         Longest n-gram in units (tokens, or words where `word_ids` are given), in [1, 255]. Without
         `row_ids` it may be a tensor.
     num_tokens_to_mask : int, or integer tensor of shape () or (B,)
-        How many tokens to mask in a row, at least 0; more than may be masked masks all.
+        How many tokens to mask in a row, at least 0; more than may be masked masks all. Either this
+        or `masking_ratio`.
     seed : int in [0, 2**63)
         With `row_ids` it may be a scalar tensor.
     row_ids : integer tensor of shape (B,), or () for a single row, in [0, 2**63), optional
@@ -57,6 +61,12 @@ def get_masking_position(  # options of one operation, by keyword
     ngram_weights : sequence of `max_n` numbers, optional
         Relative frequency of the lengths 1 .. `max_n`; by default 1, 1/2, ..., 1/max_n. Needs
         `row_ids`.
+    masking_ratio : float in (0, 1], optional
+        Mask this share of the row's maskable tokens (with `word_ids`: of the tokens of words that
+        may be masked), rounded half up in decimal, and at least 1 where anything may be masked.
+        Needs `row_ids`.
+    max_predictions : int, optional
+        Cap for `masking_ratio`; a `num_tokens_to_mask` above it is an error. Needs `row_ids`.
     implementation : str, optional
         One of the names of `available_implementations`; by default the first that can run, or what
         the environment variable ``MASKCORE_TF_IMPLEMENTATION`` names. The bits of a call with
@@ -100,41 +110,40 @@ def get_masking_position(  # options of one operation, by keyword
     >>> int(tf.reduce_sum(mask)), bool(tf.reduce_all(mask <= rows))
     (3, True)
     """
-    chosen = _implementations.choose(implementation)
     maskable = _arguments.maskable_tensor(maskable_positions)
     rows = _arguments.static_shape(maskable)
-    budget = _arguments.budget_tensor(num_tokens_to_mask, rows)
-    if row_ids is None:
-        _refuse_without_row_ids(
-            epoch=None if isinstance(epoch, int) and epoch == 0 else epoch,
+    if row_ids is not None:
+        mask_rows = _implementations.choose("mask_rows", implementation)
+        call = addressed_call(
+            maskable,
+            rows,
+            num_tokens_to_mask=num_tokens_to_mask,
+            max_n=max_n,
+            ngram_weights=ngram_weights,
             word_ids=word_ids,
             segment_ids=segment_ids,
-            ngram_weights=ngram_weights,
+            seed=seed,
+            epoch=epoch,
+            row_ids=row_ids,
+            masking_ratio=masking_ratio,
+            max_predictions=max_predictions,
         )
-        return chosen.mask_rows_anew(
-            ClassicCall(
-                maskable=maskable,
-                budget=budget,
-                max_n=_arguments.max_n_tensor(max_n),
-                seed=_arguments.seed_integer(seed),
-            )
-        )
-    words = _arguments.token_ids_tensor("word_ids", word_ids, rows)
-    segments = _arguments.token_ids_tensor("segment_ids", segment_ids, rows)
-    longest = _arguments.max_n_integer(max_n)
-    weights = None if ngram_weights is None else weights_tuple(ngram_weights)
-    lower_span_params(longest, weights, None, None)  # raises now what would be wrong in the graph
-    return chosen.mask_rows(
-        AddressedCall(
+        return mask_rows(call)
+    mask_rows_anew = _implementations.choose("mask_rows_anew", implementation)
+    _refuse_without_row_ids(
+        epoch=None if isinstance(epoch, int) and epoch == 0 else epoch,
+        word_ids=word_ids,
+        segment_ids=segment_ids,
+        ngram_weights=ngram_weights,
+        masking_ratio=masking_ratio,
+        max_predictions=max_predictions,
+    )
+    return mask_rows_anew(
+        ClassicCall(
             maskable=maskable,
-            budget=budget,
-            max_n=longest,
-            ngram_weights=weights,
-            word_ids=words,
-            segment_ids=segments,
-            epoch=_arguments.epoch_tensor(epoch, rows),
-            seed=_arguments.seed_tensor(seed),
-            row_ids=_arguments.row_ids_tensor(row_ids, rows),
+            budget=_arguments.budget_tensor(num_tokens_to_mask, None, None, rows),
+            max_n=_arguments.max_n_tensor(max_n),
+            seed=_arguments.seed_integer(seed),
         )
     )
 
@@ -143,6 +152,46 @@ def get_masking_position(  # options of one operation, by keyword
 # `tf.autograph.experimental.do_not_convert` sets, which cannot be called before TensorFlow is
 # imported.
 get_masking_position.__dict__["autograph_info__"] = {}
+
+
+def addressed_call(
+    maskable: Tensor | None,
+    rows: _arguments.StaticShape,
+    *,
+    rows_are: str = "maskable_positions",
+    num_tokens_to_mask: Any,
+    max_n: Any,
+    ngram_weights: Sequence[Any] | None,
+    word_ids: Any,
+    segment_ids: Any,
+    seed: Any,
+    epoch: Any,
+    row_ids: Any,
+    masking_ratio: Any,
+    max_predictions: Any,
+) -> AddressedCall:
+    """Check everything that decides which positions are masked; `rows_are` names the argument of shape `rows`."""
+    cap = _checks.predictions_or_none(max_predictions)
+    budget = _arguments.budget_tensor(num_tokens_to_mask, masking_ratio, cap, rows)
+    words = _arguments.token_ids_tensor("word_ids", word_ids, rows, rows_are)
+    segments = _arguments.token_ids_tensor("segment_ids", segment_ids, rows, rows_are)
+    longest = _arguments.max_n_integer(max_n)
+    weights = None if ngram_weights is None else weights_tuple(ngram_weights)
+    ratio = _arguments.ratio_or_none(masking_ratio)
+    lower_span_params(longest, weights, ratio, cap)  # raises now what would be wrong in the graph
+    return AddressedCall(
+        maskable=maskable,
+        budget=budget,
+        max_n=longest,
+        ngram_weights=weights,
+        word_ids=words,
+        segment_ids=segments,
+        epoch=_arguments.epoch_tensor(epoch, rows),
+        seed=_arguments.seed_tensor(seed),
+        row_ids=_arguments.row_ids_tensor(row_ids, rows),
+        masking_ratio=ratio,
+        max_predictions=cap,
+    )
 
 
 def _refuse_without_row_ids(**arguments: Any) -> None:
