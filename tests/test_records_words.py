@@ -2,32 +2,15 @@
 """Where words begin, for each kind of tokenizer, in English, Korean and Chinese."""
 
 import json
-from pydoc_data.topics import topics
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tokenizer_files import CUT, JAPANESE, KOREAN, SPECIAL, Document, bpe, english_lines
+from tokenizer_files import trained as trained_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from maskcore.records import RecordsError
 from maskcore.records.tokenise import tokeniser_from_content, train_wordpiece
-
-KOREAN = [
-    "어제 저녁에 친구들과 함께 한강 공원에서 자전거를 탔다.",
-    "도서관에서 빌린 책을 아직 다 읽지 못했습니다.",
-    "날씨가 추워지면 따뜻한 국물이 생각난다.",
-    "학생들은 운동장에서 축구를 하고, 선생님은 교실에서 시험지를 채점하셨다.",
-    "우리 회사는 내년 봄에 부산으로 이전할 예정입니다.",
-    "자전거를 고치려고 공구를 샀지만 설명서가 어려웠다.",
-]
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-class Sentences(NamedTuple):
-    """What tokenising needs of a document."""
-
-    key: bytes
-    sentences: list[str]
 
 
 def tokeniser_of(text):
@@ -35,12 +18,7 @@ def tokeniser_of(text):
 
 
 def encode(tokeniser, *sentences):
-    return tokeniser.encode([Sentences(b"a", list(sentences))])
-
-
-def english_lines():
-    lines = [line.strip() for text in topics.values() for line in text.split("\n")]
-    return [line for line in lines if line]
+    return tokeniser.encode([Document(b"a", list(sentences))])
 
 
 def words_of(tokeniser, sentence):
@@ -172,6 +150,56 @@ def test_word_level_tokens_are_words():
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(SPECIAL)
     assert words_of(tokeniser_of(tokenizer.to_str()), "a b c") == [" a", " b", " [UNK]"]
+
+
+@pytest.mark.parametrize("name", ["gpt1", "clip"])
+def test_words_of_an_end_of_word_suffix_are_those_the_tokenizer_reports(name):
+    if name == "gpt1":
+        oracle = trained_tokenizer(
+            *bpe(end_of_word_suffix="</w>"), pre_tokenizer=pre_tokenizers.BertPreTokenizer()
+        )
+    else:
+        oracle = CUT["clip"]()
+    tokeniser = tokeniser_of(oracle.to_str())
+    assert tokeniser.rule.name == "end-of-word"
+    lines = [*english_lines()[:2000], *KOREAN, *JAPANESE]
+    oracle.encode_special_tokens = True
+    expected_ids, expected_starts = [], []
+    for encoding in oracle.encode_batch(lines, add_special_tokens=False):
+        words = encoding.word_ids
+        expected_ids += encoding.ids
+        expected_starts += [t == 0 or words[t] != words[t - 1] for t in range(len(words))]
+    tokens = encode(tokeniser, *lines)
+    assert tokens.ids.tolist() == expected_ids
+    assert tokens.starts_word.tolist() == expected_starts
+    assert words_of(tokeniser, "the name")[0].strip() == "the"
+
+
+def test_an_unknown_token_is_a_word_where_words_end_with_a_suffix():
+    """It may stand for a whole word or for a character of one; which, its piece does not say."""
+    vocabulary = {"[UNK]": 0, "a": 1, "b</w>": 2, "b": 3}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="[UNK]", end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(SPECIAL)
+    assert words_of(tokeniser_of(tokenizer.to_str()), "ab a?b ?") == [
+        "a|b ",
+        "a",
+        "[UNK] ",
+        "b ",
+        "[UNK] ",
+    ]
+
+
+def test_bpe_with_a_prefix_of_continuing_pieces():
+    vocabulary = {"[UNK]": 0, "p": 1, "##l": 2, "##ay": 3, "a": 4}
+    tokenizer = Tokenizer(
+        models.BPE(vocabulary, [], unk_token="[UNK]", continuing_subword_prefix="##")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(SPECIAL)
+    tokeniser = tokeniser_of(tokenizer.to_str())
+    assert tokeniser.rule.name == "continuing-prefix"
+    assert tokeniser.rule.begins.tolist()[:5] == [True, True, False, False, True]
 
 
 def test_a_model_that_hides_its_words_is_refused():

@@ -185,21 +185,22 @@ def sentencepiece_model(rule="nmt_nfkc", model_type="unigram", vocab_size=900, *
     import sentencepiece
 
     content = io.BytesIO()
+    arguments = {
+        "model_type": model_type,
+        "vocab_size": vocab_size,
+        "normalization_rule_name": rule,
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": -1,
+        "eos_id": -1,
+        "control_symbols": "[CLS],[SEP],[MASK]",
+        "num_threads": 1,
+        "minloglevel": 2,
+    }
+    if model_type == "unigram":
+        arguments["hard_vocab_limit"] = False
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(training_lines()),
-        model_writer=content,
-        model_type=model_type,
-        vocab_size=vocab_size,
-        normalization_rule_name=rule,
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        control_symbols="[CLS],[SEP],[MASK]",
-        num_threads=1,
-        minloglevel=2,
-        hard_vocab_limit=False,
-        **options,
+        sentence_iterator=iter(training_lines()), model_writer=content, **arguments | options
     )
     return content.getvalue()
 

@@ -144,21 +144,21 @@ class Tokeniser:
 
         """
         sentences = [sentence for document in documents for sentence in document.sentences]
-        num_sentences = [len(document.sentences) for document in documents]
+        num_sentences = np.array([len(document.sentences) for document in documents], np.int64)
         try:
             ids, starts_word, lengths = self._encode_sentences(sentences)
         except UnicodeEncodeError:
             raise _surrogate_error(documents) from None
         has_tokens = lengths > 0
-        before = np.concatenate([[0], np.cumsum(has_tokens)])
-        stops = np.cumsum(np.array(num_sentences, dtype=np.int64))
-        per_document = before[stops] - before[stops - num_sentences]
+        before = np.zeros(lengths.size + 1, dtype=np.int64)
+        np.cumsum(has_tokens, out=before[1:])
+        stops = np.cumsum(num_sentences)
         return TokenisedDocuments(
             ids,
             starts_word,
             self._is_special[ids],
             lengths[has_tokens],
-            per_document.astype(np.int64),
+            before[stops] - before[stops - num_sentences],
             [document.key for document in documents],
             int(np.count_nonzero(~has_tokens)),
         )

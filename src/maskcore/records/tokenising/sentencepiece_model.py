@@ -48,10 +48,11 @@ class SentencePieceModel:
             if self._processor.is_control(number) or self._processor.is_unknown(number)
         }
         words = [piece for piece in pieces if len(piece) > 1 and piece not in named]
-        if not any(piece.startswith(_MARKER) for piece in words):
+        ends_with_marker = any(piece.endswith(_MARKER) for piece in words)
+        if ends_with_marker and not any(piece.startswith(_MARKER) for piece in words):
             raise RecordsError(
-                f"{source}: cannot tell where words begin, since no piece begins with {_MARKER} "
-                "(U+2581); train the model without treat_whitespace_as_suffix"
+                f"{source}: cannot tell where words begin, since {_MARKER} (U+2581) ends pieces and "
+                "begins none; train the model without treat_whitespace_as_suffix"
             )
         self.rule: WordRule = metaspace_rule(self.vocabulary, named)
 
