@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "tensorflow_text": "tensorflow-text",
     "keras_hub": "keras-hub",
     "tokenizers": "tokenizers",
+    "sentencepiece": "sentencepiece",
 }
 
 # Read when the libraries are imported, so conftest.py sets them first. NUMBA_NUM_THREADS is left
@@ -33,6 +34,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
 }
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "HF_HUB_OFFLINE": "1"}
 

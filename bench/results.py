@@ -109,7 +109,18 @@ PARSING = tuple(
     for layout in ("int64", "compact")
     for length in (128, 512)
 )
-FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS + PARSING
+_TOKENISER_KINDS = (
+    ("wordpiece", "WordPiece", ("tokenizers",)),
+    ("byte-bpe", "byte-level BPE", ("tokenizers",)),
+    ("unigram", "unigram as tokenizer.json", ("tokenizers", "sentencepiece")),
+    ("sentencepiece", "SentencePiece unigram", ("tokenizers", "sentencepiece")),
+)
+TOKENISING = tuple(
+    Figure(f"tokens-{kind}{suffix}", f"a token, {label}, {who}", packages)
+    for kind, label, packages in _TOKENISER_KINDS
+    for suffix, who in (("", "our tokeniser"), ("-peer", "`encode_batch_fast` alone"))
+)
+FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS + PARSING + TOKENISING
 
 
 @dataclass(frozen=True)

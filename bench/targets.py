@@ -65,6 +65,17 @@ def _speedup(label: str, peer: str, times: float) -> Target:
     )
 
 
+def _tokenising(label: str, kind: str, times: float) -> Target:
+    return Target(
+        f"tokenising faster than `encode_batch_fast`, {label}",
+        "times",
+        (f"tokens-{kind}", f"tokens-{kind}-peer"),
+        lambda ours, theirs: theirs / ours,
+        times,
+        False,
+    )
+
+
 def _flatness(*ns_per_row: float) -> float:
     ns_per_token = [ns / length for ns, length in zip(ns_per_row, ROW_LENGTHS, strict=True)]
     return max(ns_per_token) / min(ns_per_token)
@@ -85,6 +96,10 @@ TARGETS = (
         "parse-compact-512",
         1e9 / 250_000,
     ),
+    _tokenising("WordPiece", "wordpiece", 1.8),
+    _tokenising("byte-level BPE", "byte-bpe", 1.0),
+    _tokenising("unigram", "unigram", 1.0),
+    _tokenising("SentencePiece", "sentencepiece", 1.0),
     _speedup("`torch_mask_tokens` on the same batch", "torch-mask-tokens-4096", 60),
     _speedup("`torch_mask_tokens` in batches of 256", "torch-mask-tokens-256", 60),
     _speedup("tensorflow-text", "tensorflow-text", 150),
