@@ -21,7 +21,8 @@ from maskcore.records import MaskConfig, RecordsError, spill
 from maskcore.records.documents import Document
 from maskcore.records.folder import part_name
 from maskcore.records.inputs import InputFile
-from maskcore.records.plan import SLICE_BYTES, BuildOptions, Plan, make_plan
+from maskcore.records.plan import SMALL_SLICE_BYTES as SLICE_BYTES
+from maskcore.records.plan import BuildOptions, Plan, make_plan
 from maskcore.records.pool import InProcess, Pool, WorkerDiedError
 from maskcore.records.row_identity import document_key, user_document_key
 from maskcore.records.row_order import row_order
@@ -91,6 +92,9 @@ def test_a_plan_is_completed():
 
 def test_files_are_read_in_slices_and_small_ones_together():
     made = plan_of(10, SLICE_BYTES - 10, 1, 2 * SLICE_BYTES + 5, 0, SLICE_BYTES)
+    assert made.slice_bytes == SLICE_BYTES == 4 * MIB
+    assert plan_of(256 * MIB).slice_bytes == 4 * MIB
+    assert plan_of(256 * MIB, 1).slice_bytes == 32 * MIB
     tasks = list(made.read_tasks())
     assert [(task.number, task.bytes) for task in tasks] == [
         (0, SLICE_BYTES), (1, 1), (2, SLICE_BYTES), (3, SLICE_BYTES), (4, 5), (5, SLICE_BYTES),
@@ -403,9 +407,9 @@ def test_the_same_bytes_for_any_workers_slices_and_buckets_read(
 
 
 def test_slices_of_one_file_give_what_the_whole_gives(prose, tokenizer, tmp_path, monkeypatch):
-    """The documents and their keys are the same, so the shards are; the manifest's plan is the same."""
+    """The documents and their keys are the same, and so are the shards."""
     whole = records.build(prose, tmp_path / "whole", tokenizer=tokenizer, workers=1)
-    monkeypatch.setattr(sys.modules[Plan.__module__], "SLICE_BYTES", 3_000)
+    monkeypatch.setattr(sys.modules[Plan.__module__], "SMALL_SLICE_BYTES", 3_000)
     cut = records.build(prose, tmp_path / "cut", tokenizer=tokenizer, workers=1)
     assert cut.shards == whole.shards
     assert cut.counts == whole.counts

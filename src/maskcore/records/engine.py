@@ -13,7 +13,7 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -262,6 +262,14 @@ class _Build:
     def run(self) -> list[str]:
         """Return the names of the files to publish."""
         plan, target = self._plan, self._target
+        try:
+            return self._run(plan, target)
+        except BaseException:
+            with suppress(OSError):  # the error at hand says more, and the next build sweeps
+                target.sweep()  # after workers that were killed
+            raise
+
+    def _run(self, plan: Plan, target: BuildFolder) -> list[str]:
         try:
             with self._pool() as pool:
                 read = self._read_all(pool)

@@ -37,8 +37,11 @@ SMALL_SHARD_TEXT_BYTES = 1 << 20
 MIN_SHARDS = 8
 # What a worker holds at a time, on average: its text, tokens and rows take about six times as much.
 BUCKET_TEXT_BYTES = 12 << 20
-# What a reading task takes on: a slice of a large file, or several small files.
+# What a reading task takes on: a slice of a large file, or several small files. Every task leaves a
+# run, so that there should not be too many; a small corpus has less to share among workers.
 SLICE_BYTES = 32 << 20
+SMALL_SLICE_BYTES = 4 << 20
+SMALL_CORPUS_BYTES = 256 << 20
 
 _MASK_EPOCHS = _checks.IntegerRange(
     "mask_epochs", 0, 2**31, "in [0, 2**31)", "0 stores no masks; readers derive them"
@@ -188,6 +191,8 @@ class Plan:
     """None: one is trained on the corpus."""
     num_shards: int
     buckets_per_shard: int
+    slice_bytes: int
+    """Read at a time; of larger files of plain text slices are hashed by themselves."""
     sentence_splitter_version: int | None
     """None where sentences are not split."""
     builder_version: int = BUILDER_VERSION
@@ -221,13 +226,12 @@ class Plan:
             is_sliced = (
                 file.format == "plain" and file.compression is None
             )  # InputFile.is_sliceable
-            starts = range(0, max(file.bytes, 1), SLICE_BYTES) if is_sliced else range(1)
+            starts = range(0, max(file.bytes, 1), self.slice_bytes) if is_sliced else range(1)
             for start in starts:
-                stop = (
-                    start + SLICE_BYTES if is_sliced and start + SLICE_BYTES < file.bytes else None
-                )
+                end = start + self.slice_bytes
+                stop = end if is_sliced and end < file.bytes else None
                 of_slice = (file.bytes if stop is None else stop) - start
-                if slices and size + of_slice > SLICE_BYTES:
+                if slices and size + of_slice > self.slice_bytes:
                     yield ReadTask(number, tuple(slices), size)
                     number, size, slices = number + 1, 0, []
                 slices.append(ReadSlice(index, start, stop))
@@ -244,6 +248,7 @@ class Plan:
             "tokenizer_sha256": self.tokenizer_sha256,
             "num_shards": self.num_shards,
             "buckets_per_shard": self.buckets_per_shard,
+            "slice_bytes": self.slice_bytes,
             "sentence_splitter_version": self.sentence_splitter_version,
             "inputs": [entry._asdict() for entry in self.inputs],
         }
@@ -277,7 +282,7 @@ class Plan:
             del values["inputs"]
             # Both follow from the inputs unless they were asked for.
             if found:
-                del values["buckets_per_shard"], values["num_shards"]
+                del values["buckets_per_shard"], values["num_shards"], values["slice_bytes"]
         return found + [
             f"{names.get(name, name)} was {_shown(before.get(name))}, is {_shown(value)}"
             for name, value in now.items()
@@ -317,6 +322,7 @@ def make_plan(
         PlanInput(file.name, file.size_bytes, file.format, file.compression) for file in inputs
     )
     text_bytes = sum(file.estimated_text_bytes for file in inputs)
+    is_small = sum(file.size_bytes for file in inputs) <= SMALL_CORPUS_BYTES
     if num_shards is None:
         small = min(MIN_SHARDS, -(-text_bytes // SMALL_SHARD_TEXT_BYTES))
         num_shards = min(MAX_SHARDS, max(1, small, -(-text_bytes // SHARD_TEXT_BYTES)))
@@ -327,5 +333,6 @@ def make_plan(
         tokenizer_sha256=tokenizer_sha256,
         num_shards=num_shards,
         buckets_per_shard=max(1, -(-text_bytes // (num_shards * BUCKET_TEXT_BYTES))),
+        slice_bytes=SMALL_SLICE_BYTES if is_small else SLICE_BYTES,
         sentence_splitter_version=SENTENCE_SPLITTER_VERSION if options.sentence_splitting else None,
     )

@@ -173,6 +173,9 @@ class Pool:
         self._environment = {**os.environ, **({} if is_threaded else ONE_THREAD)}
 
     def __enter__(self) -> Pool:
+        # All at once, and before there is work for each: they take half a second to start.
+        for _ in range(self._num_workers):
+            self._start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -258,8 +261,6 @@ class Pool:
 
     def _hand_out(self, number: int, waiting: Iterator[Any], at_work: dict[int, Any]) -> bool:
         for task in waiting:
-            if number == len(self._processes):
-                self._start()
             at_work[number] = task
             self._send(number, pickle.dumps(task))
             return True
