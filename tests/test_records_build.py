@@ -340,6 +340,9 @@ def test_counts_of_a_small_corpus(tmp_path):
         "pairs_without_partner": 0,
         "pairs_with_forced_partner": 0,
         "masked_tokens": [4],
+        # Of 0, 1, 2 to 3, 4 to 7, ... tokens; sentences without any are counted above.
+        "documents_by_tokens": [1, 0, 0, 1, 1],
+        "sentences_by_tokens": [0, 0, 3, 1],
     }
     # In the order of the text; within a shard it is that of hashes.
     keys = [document_key("a.txt", offset) for offset in (0, 316)]
