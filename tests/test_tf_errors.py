@@ -151,7 +151,7 @@ def test_static_shapes_are_checked_while_the_graph_is_made() -> None:
         ({"num_tokens_to_mask": None}, f"num_tokens_to_mask or masking_ratio must be given, one of the two, got neither; {ONE_OF_TWO}"),
         ({"num_tokens_to_mask": 1.5}, f"num_tokens_to_mask must be an integer, got 1.5; {BUDGET_REMEDY}"),
         ({"seed": None}, "seed must be an integer, got None; a graph would keep one draw for ever: pass a number"),
-        ({"implementation": "xyz"}, "implementation must be one of custom_op, numpy_function, got 'xyz'; spell it so"),
+        ({"implementation": "xyz"}, "implementation must be one of custom_op, xla, numpy_function, got 'xyz'; spell it so"),
     ],
 )  # fmt: skip
 def test_texts_of_what_is_never_a_tensor(arguments: dict[str, Any], text: str) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import tensorflow as tf
-from tf_support import IMPLEMENTATIONS, run_python
+from tf_support import run_python
 
 import tfshim
 
@@ -26,7 +26,9 @@ def op_types() -> set[str]:
 def test_the_op_loads_here() -> None:
     """A required implementation fails rather than skips."""
     status = tfshim.available_implementations()
-    assert [(line.name, line.reason) for line in status] == [(name, "") for name in IMPLEMENTATIONS]
+    assert [(line.name, line.reason) for line in status] == [
+        (name, "") for name in ("custom_op", "xla", "numpy_function")
+    ]
     assert all(line.is_available for line in status)
 
 
@@ -43,7 +45,7 @@ def test_environment_forces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASKCORE_TF_IMPLEMENTATION", "opencl")
     with pytest.raises(
         ValueError,
-        match=r"^MASKCORE_TF_IMPLEMENTATION must be one of custom_op, numpy_function, got 'opencl'",
+        match=r"^MASKCORE_TF_IMPLEMENTATION must be one of custom_op, xla, numpy_function, got 'opencl'",
     ):
         op_types()  # fmt: skip
 
@@ -78,8 +80,10 @@ print(tfshim.available_implementations()[0])
 """
     reason = "_absent.so is not installed; install a wheel with compiled code"
     assert run_python(code).splitlines() == [
+        f"tfshim runs on its slower 'xla' implementation. 'custom_op' is missing ({reason}).",
         "tfshim runs on its slower 'numpy_function' implementation. "
-        f"'custom_op' is missing ({reason}).",
+        f"'custom_op' is missing ({reason}). "
+        "'xla' is missing (it does not offer get_masking_position without row_ids).",
         f"implementation asks for implementation 'custom_op', which cannot run: {reason}",
         f"the op library of tfshim cannot be used: {reason}",
         f"the op library of tfshim cannot be used: {reason}",

@@ -2,8 +2,9 @@
 """THE dispatch of tfshim: which implementation makes the mask.
 
 Owns the ordered list and the environment variable MASKCORE_TF_IMPLEMENTATION. No other file names
-an implementation to choose it. An implementation is a module with `why_missing` and those of the
-functions below that it can do.
+an implementation to choose it. An implementation is a module with `why_missing`, those of the functions
+below that it can do, and two claims, false where left out: RUNS_COMPILED, that XLA can compile it, and
+NEEDS_ROW_LENGTH, that the length of the rows must be known before the graph runs.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from maskcore.errors import BackendUnavailableError, message
+from tfshim import _place
 
 __all__ = ["ImplementationStatus", "available_implementations", "choose"]
 
 # In order of preference.
 _IMPLEMENTATIONS = (
     ("custom_op", "tfshim._custom_op"),
+    ("xla", "tfshim._xla"),
     ("numpy_function", "tfshim._numpy_function"),
 )
 _NAMES = tuple(name for name, _ in _IMPLEMENTATIONS)
@@ -43,7 +46,15 @@ class ImplementationStatus(NamedTuple):
     """Why it cannot run; empty where it can."""
 
 
-_automatic: dict[str, Callable[[Any], Any]] = {}
+class _Call(NamedTuple):
+    """What a choice depends on."""
+
+    function: str
+    is_compiled: bool
+    knows_row_length: bool
+
+
+_automatic: dict[_Call, Callable[[Any], Any]] = {}
 _warned: set[str] = set()
 
 
@@ -51,19 +62,23 @@ def _module(name: str) -> Any:
     return importlib.import_module(dict(_IMPLEMENTATIONS)[name])
 
 
-def _load(function: str, name: str) -> tuple[Callable[[Any], Any] | None, str]:
+def _load(call: _Call, name: str) -> tuple[Callable[[Any], Any] | None, str]:
     """Return the function of an implementation, or None and why it cannot run."""
     module = _module(name)
     reason: str = module.why_missing()
-    if not reason and not hasattr(module, function):
-        reason = f"it does not offer {_FUNCTIONS[function]}"
-    return (None if reason else getattr(module, function)), reason
+    if not reason and not hasattr(module, call.function):
+        reason = f"it does not offer {_FUNCTIONS[call.function]}"
+    if not reason and call.is_compiled and not getattr(module, "RUNS_COMPILED", False):
+        reason = "XLA cannot compile it, as jit_compile=True and TPUs ask for"
+    if not reason and not call.knows_row_length and getattr(module, "NEEDS_ROW_LENGTH", False):
+        reason = "the length of the rows must be known: use tf.ensure_shape(rows, [None, length])"
+    return (None if reason else getattr(module, call.function)), reason
 
 
-def _force(function: str, name: str, source: str) -> Callable[[Any], Any]:
+def _force(call: _Call, name: str, source: str) -> Callable[[Any], Any]:
     if name not in _NAMES:
         raise ValueError(message(source, f"one of {', '.join(_NAMES)}", repr(name), "spell it so"))
-    forced, reason = _load(function, name)
+    forced, reason = _load(call, name)
     if forced is None:
         raise BackendUnavailableError(
             f"{source} asks for implementation {name!r}, which cannot run: {reason}"
@@ -71,12 +86,12 @@ def _force(function: str, name: str, source: str) -> Callable[[Any], Any]:
     return forced
 
 
-def _first_that_runs(function: str) -> Callable[[Any], Any]:
+def _first_that_runs(call: _Call) -> Callable[[Any], Any]:
     reasons: list[str] = []
     for name in _NAMES:
-        found, reason = _load(function, name)
+        found, reason = _load(call, name)
         if found is not None:
-            if reasons:
+            if reasons and not call.is_compiled:
                 _warn_once(
                     f"tfshim runs on its slower {name!r} implementation. " + " ".join(reasons)
                 )
@@ -91,16 +106,23 @@ def _warn_once(text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 
-def choose(function: str, implementation: str | None) -> Callable[[Any], Any]:
-    """Return `function` of the implementation that is asked for, or of the first that runs."""
+def choose(
+    function: str, implementation: str | None, shape: tuple[int | None, ...] | None
+) -> Callable[[Any], Any]:
+    """Return `function` of the implementation that is asked for, or of the first that runs here.
+
+    `shape` is what is known of the rows' shape.
+    """
+    knows_row_length = shape is not None and shape[-1] is not None
+    call = _Call(function, _place.is_compiled(), knows_row_length)
     if implementation is not None:
-        return _force(function, implementation, "implementation")
+        return _force(call, implementation, "implementation")
     forced = os.environ.get(ENVIRONMENT_VARIABLE)
     if forced:
-        return _force(function, forced, ENVIRONMENT_VARIABLE)
-    if function not in _automatic:
-        _automatic[function] = _first_that_runs(function)
-    return _automatic[function]
+        return _force(call, forced, ENVIRONMENT_VARIABLE)
+    if call not in _automatic:
+        _automatic[call] = _first_that_runs(call)
+    return _automatic[call]
 
 
 def available_implementations() -> tuple[ImplementationStatus, ...]:
@@ -115,7 +137,7 @@ def available_implementations() -> tuple[ImplementationStatus, ...]:
     --------
     >>> import tfshim
     >>> [status.name for status in tfshim.available_implementations()]
-    ['custom_op', 'numpy_function']
+    ['custom_op', 'xla', 'numpy_function']
     """
     return tuple(
         ImplementationStatus(name, not reason, reason)

@@ -113,7 +113,7 @@ def get_masking_position(  # options of one operation, by keyword
     maskable = _arguments.maskable_tensor(maskable_positions)
     rows = _arguments.static_shape(maskable)
     if row_ids is not None:
-        mask_rows = _implementations.choose("mask_rows", implementation)
+        mask_rows = _implementations.choose("mask_rows", implementation, rows)
         call = addressed_call(
             maskable,
             rows,
@@ -129,7 +129,7 @@ def get_masking_position(  # options of one operation, by keyword
             max_predictions=max_predictions,
         )
         return mask_rows(call)
-    mask_rows_anew = _implementations.choose("mask_rows_anew", implementation)
+    mask_rows_anew = _implementations.choose("mask_rows_anew", implementation, rows)
     _refuse_without_row_ids(
         epoch=None if isinstance(epoch, int) and epoch == 0 else epoch,
         word_ids=word_ids,

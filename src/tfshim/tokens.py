@@ -122,7 +122,6 @@ def mask_tokens(
     >>> int(tf.math.count_nonzero(masked.input_ids == 103)), masked.labels.shape
     (2, TensorShape([1, 6]))
     """
-    mask = _implementations.choose("mask_tokens", implementation)
     ids = _arguments.ids_tensor(input_ids)
     maskable = None
     if maskable_positions is not None:
@@ -130,6 +129,7 @@ def mask_tokens(
     elif special_ids is None:
         raise neither_maskable_nor_special()
     rows = _arguments.shape_of_both(ids, maskable)
+    mask = _implementations.choose("mask_tokens", implementation, rows)
     check_output(output)
     if row_ids is None:
         remedy = "pass the ids stored with the rows"
