@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
-from maskcore.records.tokenise import SpecialToken
+from maskcore.records.tokenising.tokenise import SpecialToken
 
 __all__ = [
     "MANIFEST_FILE",
@@ -26,6 +26,8 @@ __all__ = [
     "Manifest",
     "ShardEntry",
     "TokenizerEntry",
+    "no_manifest",
+    "parse_manifest",
     "read_manifest",
 ]
 
@@ -193,13 +195,30 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """
     path = Path(folder, MANIFEST_FILE)
     if not path.is_file():
-        raise RecordsError(
-            f"{folder}: no {MANIFEST_FILE}, so this is no folder of records, or its build did not "
-            "finish; "
-            "run maskcore build"
-        )
+        raise no_manifest(folder)
+    return parse_manifest(path.read_bytes(), path)
+
+
+def no_manifest(folder: str | os.PathLike[str]) -> RecordsError:
+    """Return the error for a folder without a manifest."""
+    return RecordsError(
+        f"{folder}: no {MANIFEST_FILE}, so this is no folder of records, or its build did not "
+        "finish; "
+        "run maskcore build"
+    )
+
+
+def parse_manifest(content: bytes, path: str | os.PathLike[str]) -> Manifest:
+    """Return the manifest that a file holds; errors name the file `path`.
+
+    Raises
+    ------
+    RecordsError
+        If it is damaged or of another format version.
+
+    """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(content)
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']!r}")
         version = fields["format_version"]

@@ -21,9 +21,8 @@ from maskcore.config import MaskConfig
 from maskcore.errors import value_error
 from maskcore.masking import MaskedIndices
 from maskcore.records._errors import RecordsError
-from maskcore.records.encoders import Encoder, make_encoder
-from maskcore.records.manifest import Manifest, ShardEntry, read_manifest
-from maskcore.records.schema import (
+from maskcore.records.encoding.encoders import Encoder, make_encoder
+from maskcore.records.encoding.schema import (
     MASKED_LM_COUNTS,
     MASKED_LM_POSITIONS,
     MASKED_LM_WEIGHTS,
@@ -33,8 +32,16 @@ from maskcore.records.schema import (
     derive_spans,
     row_format,
 )
+from maskcore.records.manifest import Manifest, ShardEntry, read_manifest
 
-__all__ = ["Records", "encoder_of", "open_records"]
+__all__ = [
+    "Records",
+    "check_algorithm_version",
+    "encoder_of",
+    "open_records",
+    "size_problem",
+    "unlike_manifest",
+]
 
 _BATCH_SIZE = _checks.IntegerRange(
     "batch_size", 1, 2**31, "in [1, 2**31)", "pass the number of rows to hold at a time"
@@ -190,13 +197,7 @@ class Records:
             raise RecordsError(
                 f"{self.folder}: rows of schema 'bert' are masked already; use stored_masks(columns, 0)"
             )
-        made_for = self.manifest.algorithm_version
-        if made_for != maskcore.ALGORITHM_VERSION:
-            raise RecordsError(
-                f"{self.folder}: made for version {made_for} of the masking algorithm, this "
-                f"maskcore has {maskcore.ALGORITHM_VERSION}; use the maskcore that made it "
-                f"({self.manifest.maskcore_version}), its stored masks, or build again"
-            )
+        check_algorithm_version(self.manifest, self.folder)
         form = self._encoders[columns["input_ids"].shape[1]].form
         return replace(self.manifest.mask, max_predictions=form.max_predictions)
 
@@ -267,12 +268,36 @@ def open_records(folder: str | os.PathLike[str]) -> Records:
 def size_problem(folder: Path, shard: ShardEntry) -> str | None:
     """Say what is wrong with a shard as far as it can be seen without reading it; None: nothing."""
     file = folder / shard.file
-    if not file.is_file():
+    return unlike_manifest(file, file.stat().st_size if file.is_file() else None, shard)
+
+
+def unlike_manifest(
+    file: str | os.PathLike[str], size: int | None, shard: ShardEntry
+) -> str | None:
+    """Say what is wrong with a file of `size` bytes, None where there is none; None: nothing."""
+    if size is None:
         return f"{file}: missing, the manifest lists it; copy the whole folder, or build again"
-    size = file.stat().st_size
     if size != shard.bytes:
         return (
             f"{file}: {size} bytes, the manifest says {shard.bytes}; copy it again, or build the "
             "records again"
         )
     return None
+
+
+def check_algorithm_version(manifest: Manifest, folder: str | os.PathLike[str]) -> None:
+    """Raise where masks cannot be derived as the records' builder meant them.
+
+    Raises
+    ------
+    RecordsError
+        The text names the folder, both versions and the ways out.
+
+    """
+    made_for = manifest.algorithm_version
+    if made_for != maskcore.ALGORITHM_VERSION:
+        raise RecordsError(
+            f"{folder}: made for version {made_for} of the masking algorithm, this "
+            f"maskcore has {maskcore.ALGORITHM_VERSION}; use the maskcore that made it "
+            f"({manifest.maskcore_version}), its stored masks, or build again"
+        )
