@@ -105,8 +105,8 @@ bool WordCache::add_chunk(const uint8_t* key, uint64_t size) noexcept {
 }
 
 bool WordCache::split(const uint8_t* text, uint64_t num_bytes, uint64_t max_entries, uint64_t max_bytes) noexcept {
-  // What an interrupted caller left without ids must not be taken for known.
-  if (num_missing() != 0 || entries_.size() > max_entries || size_bytes() > max_bytes) empty();
+  // What an interrupted caller left without ids is asked for again.
+  if (entries_.size() > max_entries || size_bytes() > max_bytes) empty();
   chunks_.clear();
   chunks_of_sentence_.clear();
   const bool drops_space = (rule.flags & MASKCORE_CHUNKS_DROP_SPACE) != 0;
