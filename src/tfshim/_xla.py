@@ -15,16 +15,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskcore import _checks
+from maskcore._call import TokenParams
 from maskcore._params import lower_span_params
 from maskcore.errors import value_error
+from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
 from tfshim import _place
-from tfshim._call import AddressedCall
+from tfshim._call import AddressedCall, TokensCall
 from tfshim._tensorflow import Tensor, tensorflow
 from tfshim._xla_bits import pack, unpack
 from tfshim._xla_mask_row import Rows, Settings, budgets_from_ratio, choose_tokens, most_parts
 from tfshim._xla_philox import Address
+from tfshim._xla_tokens import find_special, make_labels, make_predictions, replace_tokens
 
-__all__ = ["NEEDS_ROW_LENGTH", "RUNS_COMPILED", "mask_rows", "why_missing"]
+__all__ = ["NEEDS_ROW_LENGTH", "RUNS_COMPILED", "mask_rows", "mask_tokens", "why_missing"]
 
 RUNS_COMPILED = True
 NEEDS_ROW_LENGTH = True
@@ -52,10 +55,10 @@ class Inputs(NamedTuple):
 def mask_rows(call: AddressedCall) -> Tensor:
     """Return the mask of `call`, in the dtype of its rows."""
     tf = tensorflow()
+    assert call.maskable is not None  # but in a TokensCall: for the type checker
     if tf.executing_eagerly():
-        check_values(call)
+        check_values(call, tuple(call.maskable.shape))
     maskable = call.maskable
-    assert maskable is not None  # but in a TokensCall: for the type checker
     settings = settings_of(call, maskable.shape)
     if settings.num_parts == 0:
         return tf.zeros_like(maskable)
@@ -65,8 +68,87 @@ def mask_rows(call: AddressedCall) -> Tensor:
 
 
 def _mask_program(settings: Settings, dtype: Any, inputs: Inputs) -> Tensor:
-    bits = masked_bits(settings, inputs, maskable_bits(inputs.rows[0]))
+    bits = masked_bits(settings, inputs, pack(_is_nonzero(inputs.rows[0])))
     return tensorflow().cast(unpack(bits, settings.length), dtype)
+
+
+def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
+    """Return the masked ids of `call`, and what to predict."""
+    tf = tensorflow()
+    shape = call.input_ids.shape
+    if call.choice.maskable is not None:
+        shape = shape.merge_with(call.choice.maskable.shape)
+    if tf.executing_eagerly():
+        check_values(call.choice, tuple(shape))
+    if call.output == "positions" and call.num_predictions is None:
+        raise value_error(
+            "max_predictions",
+            "given where the budget is known only to the graph, for the implementation 'xla'",
+            "None",
+            "pass the number of predictions a row",
+        )
+    settings = settings_of(call.choice, shape)
+    inputs = inputs_of(call.choice, settings.length)
+    ids = tf.reshape(call.input_ids, [-1, settings.length])
+    if call.output == "labels":
+        masked = run(_labels_program, (settings, _Hashed(call.params)), inputs, ids)
+        return MaskedTokens(*(restore_shape(result, shape) for result in masked))
+    static = (settings, _Hashed(call.params), call.num_predictions)
+    fixed = shape[:-1].concatenate([call.num_predictions])
+    masked_ids, *predictions = run(_predictions_program, static, inputs, ids)
+    return PredictionTokens(
+        restore_shape(masked_ids, shape), *(restore_shape(result, fixed) for result in predictions)
+    )
+
+
+class _Hashed:
+    """Settings that hold arrays, equal where their contents are."""
+
+    def __init__(self, params: TokenParams) -> None:
+        self.params = params
+        self._key = (
+            params.replacement_thresholds,
+            params.mask_id,
+            params.ignore_index,
+            params.random_ids.tobytes(),
+            params.special_ranges.tobytes(),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _labels_program(
+    settings: Settings, params: _Hashed, inputs: Inputs, ids: Tensor
+) -> tuple[Tensor, Tensor]:
+    dtype = ids.dtype.as_numpy_dtype
+    _, is_masked, masked_ids = _masked_ids(settings, params.params, inputs, ids)
+    index = params.params.ignore_index
+    return masked_ids, make_labels(ids, is_masked, index, labels_dtype(index, dtype))
+
+
+def _predictions_program(
+    settings: Settings, params: _Hashed, num_predictions: int, inputs: Inputs, ids: Tensor
+) -> tuple[Tensor, ...]:
+    bits, _, masked_ids = _masked_ids(settings, params.params, inputs, ids)
+    return (masked_ids, *make_predictions(ids, bits, num_predictions))
+
+
+def _masked_ids(
+    settings: Settings, params: TokenParams, inputs: Inputs, ids: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the masked tokens as bits and as booleans, and the ids that are written."""
+    tf = tensorflow()
+    may_be_masked = tf.logical_not(find_special(ids, params.special_ranges))
+    if inputs.rows[0] is not None:
+        may_be_masked = tf.logical_and(may_be_masked, _is_nonzero(inputs.rows[0]))
+    bits = masked_bits(settings, inputs, pack(may_be_masked))
+    is_masked = tf.not_equal(unpack(bits, settings.length), np.uint32(0))
+    address = address_of(inputs, tf.shape(ids)[0])
+    return bits, is_masked, replace_tokens(address, ids, is_masked, params)
 
 
 def run(program: Callable[..., Any], static: tuple[Any, ...], *tensors: Any) -> Any:
@@ -184,10 +266,9 @@ def _clamped(budget: Tensor, length: int) -> Tensor:
     return tf.cast(tf.clip_by_value(budget, 0, length), tf.int32)
 
 
-def maskable_bits(maskable: Tensor) -> Tensor:
-    """Return bits that are one where a token may be masked."""
+def _is_nonzero(maskable: Tensor) -> Tensor:
     tf = tensorflow()
-    return pack(maskable if maskable.dtype == tf.bool else tf.not_equal(maskable, 0))
+    return maskable if maskable.dtype == tf.bool else tf.not_equal(maskable, 0)
 
 
 def masked_bits(settings: Settings, inputs: Inputs, maskable: Tensor) -> Tensor:
@@ -199,6 +280,8 @@ def masked_bits(settings: Settings, inputs: Inputs, maskable: Tensor) -> Tensor:
     budget = inputs.budget
     if budget is not None:
         budget = _per_row(budget, num_rows)
+        if settings.budget_cap >= 0:
+            budget = tf.minimum(budget, settings.budget_cap)
     address = address_of(inputs, num_rows)
     return choose_tokens(settings, address, rows, budget)
 
@@ -248,21 +331,19 @@ def restore_shape(result: Tensor, shape: Any) -> Tensor:
     return result
 
 
-def check_values(call: AddressedCall) -> None:
+def check_values(call: AddressedCall, shape: tuple[int, ...]) -> None:
     """Check the values of eager tensors, as maskcore does."""
     tf = tensorflow()
 
     def value(given: Any) -> Any:
         return given.numpy() if tf.is_tensor(given) else given
 
-    rows = value(call.maskable)
-    shape = (*call.row_ids.shape, 0) if rows is None else rows.shape
-    if rows is not None:
-        _checks.maskable_array(rows)
+    if call.maskable is not None:
+        _checks.maskable_array(value(call.maskable))
     if call.budget is not None:
         _checks.budget_scalar_or_rows(value(call.budget), None, call.max_predictions, shape)
     for name, ids in (("word_ids", call.word_ids), ("segment_ids", call.segment_ids)):
-        if ids is not None and rows is not None:
+        if ids is not None:
             _checks.token_ids_array(name, value(ids), shape)
     _checks.epoch_scalar_or_rows(value(call.epoch), shape)
     _checks.row_ids_or_none(value(call.row_ids), shape)
