@@ -117,10 +117,10 @@ def test_the_op_library_is_loaded_once_however_often_asked() -> None:
     assert tfshim.raw_ops.mask_positions is tfshim.raw_ops.mask_positions
     tfshim.register_ops()
     with pytest.raises(
-        AttributeError, match=r"has no attribute 'mask_tokens'; it has get_masking_position"
+        AttributeError, match=r"has no attribute 'mask_spans'; it has get_masking_position"
     ):
-        _ = tfshim.raw_ops.mask_tokens
-    assert dir(tfshim.raw_ops) == ["get_masking_position", "mask_positions"]
+        _ = tfshim.raw_ops.mask_spans
+    assert dir(tfshim.raw_ops) == ["get_masking_position", "mask_positions", "mask_tokens"]
 
 
 def test_op_library_loads_without_tensorflow_and_says_what_is_missing() -> None:

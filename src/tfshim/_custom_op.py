@@ -8,34 +8,66 @@ from typing import Any
 import numpy as np
 
 from maskcore._params import lower_span_params
-from maskcore.errors import BackendUnavailableError
-from tfshim._call import AddressedCall, ClassicCall
+from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
+from tfshim._call import AddressedCall, ClassicCall, TokensCall
 from tfshim._op_library import why_missing, wrapper
 from tfshim._tensorflow import Tensor, tensorflow
 
-__all__ = ["mask_rows", "mask_rows_anew", "why_missing"]
+__all__ = ["mask_rows", "mask_rows_anew", "mask_tokens", "why_missing"]
 
+_NO_BUDGET = np.int64(0)  # not read where a ratio is given
 _INT32 = np.iinfo(np.int32)
 
 
 def mask_rows(call: AddressedCall) -> Tensor:
     """Return the mask of `call`, in the dtype of its rows."""
-    if call.masking_ratio is not None or call.max_predictions is not None:
-        raise BackendUnavailableError(
-            "the compiled op takes no masking_ratio or max_predictions yet; "
-            "pass implementation='numpy_function'"
-        )
-    params = lower_span_params(call.max_n, call.ngram_weights, None, None)
-    return wrapper("mask_positions")(
-        maskable_positions=call.maskable,
-        num_tokens_to_mask=call.budget,
-        length_thresholds=params.length_thresholds.astype(np.int32),
-        seed=call.seed,
-        epoch=call.epoch,
-        row_ids=call.row_ids,
-        word_ids=[] if call.word_ids is None else [call.word_ids],
-        segment_ids=[] if call.segment_ids is None else [call.segment_ids],
+    return wrapper("mask_positions")(maskable_positions=call.maskable, **_span_arguments(call))
+
+
+def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
+    """Return the masked ids of `call`, and what to predict."""
+    params = call.params
+    maskable = call.choice.maskable
+    wants_labels = call.output == "labels"
+    labels = labels_dtype(params.ignore_index, call.input_ids.dtype.as_numpy_dtype)
+    masked = wrapper("mask_tokens")(
+        input_ids=call.input_ids,
+        replacement_thresholds=np.array(params.replacement_thresholds),
+        random_ids=params.random_ids,
+        special_ranges=params.special_ranges,
+        maskable_positions=[] if maskable is None else [maskable],
+        wants_labels=int(wants_labels),
+        wants_predictions=int(not wants_labels),
+        mask_id=params.mask_id,
+        ignore_index=params.ignore_index if wants_labels else 0,
+        Tlabels=tensorflow().as_dtype(labels),
+        **_span_arguments(call.choice),
     )
+    if wants_labels:
+        return MaskedTokens(masked.masked_ids, masked.labels[0])
+    return PredictionTokens(
+        masked.masked_ids,
+        masked.masked_lm_positions[0],
+        masked.masked_lm_ids[0],
+        masked.masked_lm_weights[0],
+    )
+
+
+def _span_arguments(call: AddressedCall) -> dict[str, Any]:
+    """Return what the stateless ops have in common."""
+    cap = call.max_predictions
+    params = lower_span_params(call.max_n, call.ngram_weights, call.masking_ratio, cap)
+    return {
+        "num_tokens_to_mask": _NO_BUDGET if call.budget is None else call.budget,
+        "length_thresholds": params.length_thresholds.astype(np.int32),
+        "seed": call.seed,
+        "epoch": call.epoch,
+        "row_ids": call.row_ids,
+        "word_ids": [] if call.word_ids is None else [call.word_ids],
+        "segment_ids": [] if call.segment_ids is None else [call.segment_ids],
+        "ratio_e9": params.ratio_e9,
+        "max_predictions": params.budget_cap,
+    }
 
 
 def mask_rows_anew(call: ClassicCall) -> Tensor:

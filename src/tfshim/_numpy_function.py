@@ -55,7 +55,7 @@ def mask_rows(call: AddressedCall) -> Tensor:
         return maskcore.mask_positions(**arguments, **options)
 
     assert call.maskable is not None  # but in a TokensCall: for the type checker
-    return _run(mask, _tensors(call), call.maskable.dtype, [call.maskable.shape])
+    return _run_like(call.maskable, mask, _tensors(call))
 
 
 def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
@@ -74,16 +74,12 @@ def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
     def mask(arguments: dict[str, Any]) -> tuple[Array, ...]:
         return maskcore.mask_tokens(**arguments, **options)
 
-    dtype, rows = call.input_ids.dtype, call.input_ids.shape
-    if call.choice.maskable is not None:
-        rows = rows.merge_with(call.choice.maskable.shape)
+    dtype = call.input_ids.dtype
     tensors = {"input_ids": call.input_ids} | _tensors(call.choice)
     if call.output == "labels":
         labels = tf.as_dtype(labels_dtype(params.ignore_index, dtype.as_numpy_dtype))
-        return MaskedTokens(*_run(mask, tensors, [dtype, labels], [rows, rows]))
-    fixed = rows[:-1].concatenate([call.num_predictions])
-    types = [dtype, tf.int32, dtype, tf.float32]
-    return PredictionTokens(*_run(mask, tensors, types, [rows, fixed, fixed, fixed]))
+        return MaskedTokens(*_run(mask, tensors, [dtype, labels]))
+    return PredictionTokens(*_run(mask, tensors, [dtype, tf.int32, dtype, tf.float32]))
 
 
 def mask_rows_anew(call: ClassicCall) -> Tensor:
@@ -102,7 +98,7 @@ def mask_rows_anew(call: ClassicCall) -> Tensor:
         )
 
     tensors = {"maskable": call.maskable, "budget": call.budget, "max_n": call.max_n}
-    return _run(mask, tensors, call.maskable.dtype, [call.maskable.shape], is_stateful=True)
+    return _run_like(call.maskable, mask, tensors, is_stateful=True)
 
 
 def _tensors(call: AddressedCall) -> dict[str, Tensor]:
@@ -138,24 +134,33 @@ def _ids_in_ranges(ranges: Int64Array) -> Int64Array:
     return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
 
 
+def _run_like(
+    rows: Tensor,
+    mask: Callable[[dict[str, Any]], Any],
+    tensors: dict[str, Tensor],
+    *,
+    is_stateful: bool = False,
+) -> Tensor:
+    """Run `mask`, whose result has the shape and dtype of `rows`."""
+    output = _run(mask, tensors, rows.dtype, is_stateful=is_stateful)
+    output.set_shape(rows.shape)
+    return output
+
+
 def _run(
     mask: Callable[[dict[str, Any]], Any],
     tensors: dict[str, Tensor],
     types: Any,
-    shapes: list[Any],
     *,
     is_stateful: bool = False,
 ) -> Any:
-    """Run `mask` on the values of `tensors`; `types` and `shapes` are those of the results."""
+    """Run `mask` on the values of `tensors`; `types` are those of its results."""
     tf = tensorflow()
 
     def on_arrays(*arrays: Array) -> Any:
         return mask(dict(zip(tensors, arrays, strict=True)))
 
     try:
-        outputs = tf.numpy_function(on_arrays, list(tensors.values()), types, stateful=is_stateful)
+        return tf.numpy_function(on_arrays, list(tensors.values()), types, stateful=is_stateful)
     except ValueError as error:  # in eager code, where TensorFlow does not translate it
         raise tf.errors.InvalidArgumentError(None, None, str(error)) from error
-    for output, shape in zip(tf.nest.flatten(outputs), shapes, strict=True):
-        output.set_shape(shape)
-    return outputs

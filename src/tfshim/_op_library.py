@@ -19,8 +19,8 @@ from tfshim._tensorflow import tensorflow
 
 __all__ = ["register_ops", "why_missing", "wrapper"]
 
-_OPS = ("Maskcore>GetMaskingPosition", "Maskcore>MaskPositions")
-_WRAPPERS = ("maskcore_get_masking_position", "maskcore_mask_positions")
+_OPS = ("Maskcore>GetMaskingPosition", "Maskcore>MaskPositions", "Maskcore>MaskTokens")
+_WRAPPERS = ("maskcore_get_masking_position", "maskcore_mask_positions", "maskcore_mask_tokens")
 _FILE_NAME = "_tfop.so"
 
 _lock = threading.Lock()

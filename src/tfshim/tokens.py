@@ -23,6 +23,7 @@ from maskcore.tokens import (
 )
 from tfshim import _arguments, _implementations
 from tfshim._call import TokensCall
+from tfshim._tensorflow import tensorflow
 from tfshim.masking import addressed_call
 
 __all__ = ["mask_tokens"]
@@ -169,7 +170,16 @@ def mask_tokens(
     masked: MaskedTokens | PredictionTokens = mask(
         TokensCall(ids, choice, params, shares, output, size)
     )
+    if not tensorflow().executing_eagerly():
+        _set_static_shapes(masked, ids.shape.merge_with(rows), size)
     return masked
+
+
+def _set_static_shapes(masked: Any, rows: Any, size: int | None) -> None:
+    """Tell TensorFlow what is known: its C API infers the shape of an op's first output only."""
+    rest = rows if isinstance(masked, MaskedTokens) else rows[:-1].concatenate([size])
+    for tensor, shape in zip(masked, (rows, *[rest] * (len(masked) - 1)), strict=True):
+        tensor.set_shape(shape)
 
 
 # As in masking.py: AutoGraph takes the function as it is.

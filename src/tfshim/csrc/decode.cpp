@@ -35,27 +35,13 @@ struct ShapeReceived {
   }
 };
 
-int32_t element_kind(DataType type) noexcept {
-  switch (type) {
-    case kBool:
-    case kInt8:
-    case kUint8:
-      return MASKCORE_INT8;
-    case kInt16:
-    case kUint16:
-      return MASKCORE_INT16;
-    case kInt32:
-    case kUint32:
-      return MASKCORE_INT32;
-    case kInt64:
-    case kUint64:
-      return MASKCORE_INT64;
-    case kFloat32:
-      return MASKCORE_FLOAT32;
-    case kFloat64:
-      return MASKCORE_FLOAT64;
+void check_is_rows(const char* argument, const Tensor& tensor, Failure& failure) noexcept {
+  const int rank = tensor.rank();
+  if (rank != 1 && rank != 2) {
+    failure.refuse(argument, "of shape (L,) or (B, L)", ShapeReceived(tensor).text, "pass one row, or a batch of rows");
+  } else if (tensor.dim(rank - 1) > MASKCORE_MAX_ROW_LENGTH) {
+    failure.refuse(argument, "rows of at most 2**26 tokens", tensor.dim(rank - 1), "split longer rows");
   }
-  return 0;
 }
 
 // Index of the first NaN, or -1. By bits: above infinity once the sign is shifted out.
@@ -75,16 +61,18 @@ int64_t find_nan(const Bits* values, int64_t size, Bits infinity) noexcept {
   return -1;
 }
 
-void check_no_nan(const Tensor& maskable, const Rows& rows, Failure& failure) noexcept {
-  const int64_t size = rows.num_rows * rows.row_length;
+void check_no_nan(const Tensor& maskable, Failure& failure) noexcept {
+  const int64_t size = maskable.num_elements();
   int64_t at = -1;
   if (maskable.type() == kFloat32)
     at = find_nan<uint32_t>(static_cast<const uint32_t*>(maskable.data()), size, 0xFF000000u);
   else if (maskable.type() == kFloat64)
     at = find_nan<uint64_t>(static_cast<const uint64_t*>(maskable.data()), size, uint64_t{0xFFE} << 52);
   if (at < 0) return;
-  const int64_t where[2] = {at / rows.row_length, at % rows.row_length};
-  const TupleText index(rows.rank, [&](int axis) { return where[axis + 2 - rows.rank]; });
+  const int rank = maskable.rank();
+  const int64_t length = maskable.dim(rank - 1);
+  const int64_t where[2] = {at / length, at % length};
+  const TupleText index(rank, [&](int axis) { return where[axis + 2 - rank]; });
   char received[216];
   snprintf(received, sizeof received, "NaN at %s", index.text);
   failure.refuse("maskable_positions", "free of NaN", received, "pass 0 or 1 for each token");
@@ -150,13 +138,6 @@ bool decode_scalar(const Tensor& tensor, const Range& range, int64_t& value, Fai
   return range.holds(value);
 }
 
-bool has_shape_of(const Tensor& tensor, const Tensor& other) noexcept {
-  if (tensor.rank() != other.rank()) return false;
-  for (int axis = 0; axis < other.rank(); ++axis)
-    if (tensor.dim(axis) != other.dim(axis)) return false;
-  return true;
-}
-
 }  // namespace
 
 maskcore_call empty_call() noexcept {
@@ -166,46 +147,81 @@ maskcore_call empty_call() noexcept {
   return call;
 }
 
-Rows decode_maskable(const Tensor& maskable, maskcore_call& call, Failure& failure) noexcept {
+int32_t element_kind(DataType type) noexcept {
+  switch (type) {
+    case kBool:
+    case kInt8:
+    case kUint8:
+      return MASKCORE_INT8;
+    case kInt16:
+    case kUint16:
+      return MASKCORE_INT16;
+    case kInt32:
+    case kUint32:
+      return MASKCORE_INT32;
+    case kInt64:
+    case kUint64:
+      return MASKCORE_INT64;
+    case kFloat32:
+      return MASKCORE_FLOAT32;
+    case kFloat64:
+      return MASKCORE_FLOAT64;
+  }
+  return 0;
+}
+
+void check_one_per_token(const char* argument, const Tensor& tensor, const Rows& rows, Failure& failure) noexcept {
+  if (rows.is_shape_of(tensor)) return;
+  char constraint[256];
+  snprintf(constraint, sizeof constraint, "of the shape of %s, %s", rows.argument, rows.shape_text().text);
+  failure.refuse(argument, constraint, ShapeReceived(tensor).text, "pass one for each token");
+}
+
+Rows decode_rows(const char* argument, const Tensor& tensor, maskcore_call& call, Failure& failure) noexcept {
   Rows rows;
-  rows.rank = maskable.rank();
-  if (rows.rank != 1 && rows.rank != 2) {
-    failure.refuse("maskable_positions", "of shape (L,) or (B, L)", ShapeReceived(maskable).text,
-                   "pass one row, or a batch of rows");
-    return rows;
-  }
-  rows.num_rows = rows.rank == 1 ? 1 : maskable.dim(0);
-  rows.row_length = maskable.dim(rows.rank - 1);
-  if (rows.row_length > MASKCORE_MAX_ROW_LENGTH) {
-    failure.refuse("maskable_positions", "rows of at most 2**26 tokens", rows.row_length, "split longer rows");
-    return rows;
-  }
+  check_is_rows(argument, tensor, failure);
+  if (failure.has_failed()) return rows;
+  rows.argument = argument;
+  rows.rank = tensor.rank();
+  rows.num_rows = rows.rank == 1 ? 1 : tensor.dim(0);
+  rows.row_length = tensor.dim(rows.rank - 1);
   call.num_rows = rows.num_rows;
   call.row_length = rows.row_length;
-  call.maskable = maskable.data();
-  call.maskable_kind = element_kind(maskable.type());
-  check_no_nan(maskable, rows, failure);
   return rows;
 }
 
-void decode_budget(const Tensor& budget, const Rows& rows, Buffer<int64_t>& widened, maskcore_call& call,
-                   Failure& failure) noexcept {
-  if (budget.rank() == 0) {
-    decode_scalar(budget, kBudget, call.budget, failure);
-    return;
-  }
-  const int64_t* const values = widen(budget, widened, failure);
-  if (!failure.has_failed()) call.budgets = decode_per_row(budget, values, rows, kBudget, failure);
+void decode_maskable(const Tensor& maskable, const Rows& rows, maskcore_call& call, Failure& failure) noexcept {
+  check_is_rows("maskable_positions", maskable, failure);
+  if (!failure.has_failed()) check_no_nan(maskable, failure);
+  if (!failure.has_failed()) check_one_per_token("maskable_positions", maskable, rows, failure);
+  call.maskable = maskable.data();
+  call.maskable_kind = element_kind(maskable.type());
 }
 
-const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Tensor& maskable,
-                                Buffer<int32_t>& narrowed, Failure& failure) noexcept {
-  if (!has_shape_of(ids, maskable)) {
-    char constraint[256];
-    snprintf(constraint, sizeof constraint, "of the shape of maskable_positions, %s", maskable.shape_text().text);
-    failure.refuse(argument, constraint, ShapeReceived(ids).text, "pass one for each token");
-    return nullptr;
+void decode_budget(const Tensor& budget, int64_t cap, const Rows& rows, Buffer<int64_t>& widened, maskcore_call& call,
+                   Failure& failure) noexcept {
+  int64_t largest = 0;
+  if (budget.rank() == 0) {
+    if (!decode_scalar(budget, kBudget, call.budget, failure)) return;
+    largest = call.budget;
+  } else {
+    const int64_t* const values = widen(budget, widened, failure);
+    if (failure.has_failed()) return;
+    call.budgets = decode_per_row(budget, values, rows, kBudget, failure);
+    if (failure.has_failed()) return;
+    for (int64_t row = 0; row < rows.num_rows; ++row) largest = values[row] > largest ? values[row] : largest;
   }
+  if (cap == kNoCap || largest <= cap) return;
+  char constraint[64];
+  snprintf(constraint, sizeof constraint, "at most max_predictions = %lld", static_cast<long long>(cap));
+  failure.refuse("num_tokens_to_mask", constraint, largest,
+                 "raise max_predictions, or pass masking_ratio, which it caps");
+}
+
+const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Buffer<int32_t>& narrowed,
+                                Failure& failure) noexcept {
+  check_one_per_token(argument, ids, rows, failure);
+  if (failure.has_failed()) return nullptr;
   if (ids.type() == kInt32) return static_cast<const int32_t*>(ids.data());
   const int64_t size = ids.num_elements();
   if (size == 0) return nullptr;
@@ -270,9 +286,8 @@ void decode_row_ids(const Tensor& row_ids, const Rows& rows, maskcore_call& call
   call.row_ids = decode_per_row(row_ids, static_cast<const int64_t*>(row_ids.data()), rows, kRowIds, failure);
 }
 
-void mask_rows(maskcore_call& call, const Rows& rows, const Tensor& mask, Failure& failure) noexcept {
+void run_kernel(const maskcore_call& call, const Rows& rows, Failure& failure) noexcept {
   if (rows.is_empty()) return;
-  call.mask = mask.data();
   switch (maskcore_mask_row_range(&call, 0, call.num_rows)) {
     case MASKCORE_OK:
       return;

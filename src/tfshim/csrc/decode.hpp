@@ -10,27 +10,39 @@
 
 namespace maskcore_tf {
 
-// The shape of maskable_positions.
+// The shape that the tensors of a call share.
 struct Rows {
-  int rank = 0;  // 1: one row; 2: a batch
+  const char* argument = "";  // the one that says the shape, as users call it
+  int rank = 0;               // 1: one row; 2: a batch
   int64_t num_rows = 0;
   int64_t row_length = 0;
 
   bool is_empty() const noexcept { return num_rows == 0 || row_length == 0; }
+
+  bool is_shape_of(const Tensor& tensor) const noexcept {
+    return tensor.rank() == rank && (rank == 1 || tensor.dim(0) == num_rows) && tensor.dim(rank - 1) == row_length;
+  }
+
+  TupleText shape_text() const noexcept {
+    return TupleText(rank, [this](int axis) { return axis == rank - 1 ? row_length : num_rows; });
+  }
 };
+
+constexpr int64_t kNoCap = -1;  // no max_predictions
 
 // A call that masks nothing yet.
 maskcore_call empty_call() noexcept;
 
-Rows decode_maskable(const Tensor& maskable, maskcore_call& call, Failure& failure) noexcept;
+Rows decode_rows(const char* argument, const Tensor& tensor, maskcore_call& call, Failure& failure) noexcept;
+void decode_maskable(const Tensor& maskable, const Rows& rows, maskcore_call& call, Failure& failure) noexcept;
 
-// `widened` holds budgets that come as int32.
-void decode_budget(const Tensor& budget, const Rows& rows, Buffer<int64_t>& widened, maskcore_call& call,
+// Budgets are at most `cap`. `widened` holds those that come as int32.
+void decode_budget(const Tensor& budget, int64_t cap, const Rows& rows, Buffer<int64_t>& widened, maskcore_call& call,
                    Failure& failure) noexcept;
 
 // `narrowed` holds ids that come as int64. Null, without a failure, where the rows are empty.
-const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Tensor& maskable,
-                                Buffer<int32_t>& narrowed, Failure& failure) noexcept;
+const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Buffer<int32_t>& narrowed,
+                                Failure& failure) noexcept;
 
 void decode_length_thresholds(const Tensor& thresholds, maskcore_call& call, Failure& failure) noexcept;
 int32_t decode_max_n(const Tensor& max_n, Failure& failure) noexcept;
@@ -39,8 +51,14 @@ void check_seed(int64_t seed, Failure& failure) noexcept;
 void decode_seed(const Tensor& seed, maskcore_call& call, Failure& failure) noexcept;
 void decode_row_ids(const Tensor& row_ids, const Rows& rows, maskcore_call& call, Failure& failure) noexcept;
 
-// Masks all rows of a sound call into `mask`, of the shape and dtype of maskable_positions.
-void mask_rows(maskcore_call& call, const Rows& rows, const Tensor& mask, Failure& failure) noexcept;
+// The kind of the kernel for an element type.
+int32_t element_kind(DataType type) noexcept;
+
+// Refuses where `tensor` has another shape than the rows.
+void check_one_per_token(const char* argument, const Tensor& tensor, const Rows& rows, Failure& failure) noexcept;
+
+// Masks all rows of a sound call.
+void run_kernel(const maskcore_call& call, const Rows& rows, Failure& failure) noexcept;
 
 }  // namespace maskcore_tf
 

@@ -21,22 +21,14 @@ struct Kernel {
   uint64_t seed;
 };
 
-void* create(TF_OpKernelConstruction* context) noexcept {
-  TF_Status* const status = tf.new_status();
-  Failure failure;
+void read_attributes(TF_OpKernelConstruction* context, Kernel& kernel, Failure& failure, TF_Status* status) noexcept {
   int64_t seed = 0;
   tf.op_kernel_construction_get_attr_int64(context, "seed", &seed, status);
   check_seed(seed, failure);
-  Kernel* const kernel = static_cast<Kernel*>(malloc(sizeof(Kernel)));
-  if (kernel == nullptr)
-    failure.fail(kResourceExhausted, "out of memory");
-  else
-    kernel->seed = static_cast<uint64_t>(seed);
-  if (failure.has_failed()) tf.set_status(status, failure.code, failure.text);
-  if (tf.get_code(status) != kOk) tf.op_kernel_construction_failure(context, status);
-  tf.delete_status(status);
-  return kernel;
+  kernel.seed = static_cast<uint64_t>(seed);
 }
+
+void* create(TF_OpKernelConstruction* context) noexcept { return create_kernel<Kernel>(context, read_attributes); }
 
 void compute(void* state, TF_OpKernelContext* context) noexcept {
   Run run(context);
@@ -49,8 +41,9 @@ void compute(void* state, TF_OpKernelContext* context) noexcept {
   maskcore_call call = empty_call();
   Buffer<int64_t> widened;
   uint32_t thresholds[MASKCORE_MAX_NGRAM];
-  const Rows rows = decode_maskable(maskable, call, failure);
-  if (run.is_ok()) decode_budget(budget, rows, widened, call, failure);
+  const Rows rows = decode_rows("maskable_positions", maskable, call, failure);
+  if (run.is_ok()) decode_maskable(maskable, rows, call, failure);
+  if (run.is_ok()) decode_budget(budget, kNoCap, rows, widened, call, failure);
   const int32_t longest = run.is_ok() ? decode_max_n(max_n, failure) : 0;
   if (!run.is_ok()) return;
   harmonic_thresholds(longest, thresholds);
@@ -61,10 +54,9 @@ void compute(void* state, TF_OpKernelContext* context) noexcept {
   const Tensor mask = Tensor::output_like_first(run, maskable);
   if (!run.is_ok()) return;
   call.first_row_id = take_row_ids(rows.num_rows);
-  mask_rows(call, rows, mask, failure);
+  call.mask = mask.data();
+  run_kernel(call, rows, failure);
 }
-
-void destroy(void* state) noexcept { free(state); }
 
 }  // namespace
 
@@ -79,8 +71,8 @@ void register_get_masking_position(TF_Status* status) noexcept {
   tf.op_definition_builder_set_shape_inference_function(op, infer_shape_of_first);
   tf.register_op_definition(op, status);
   if (tf.get_code(status) != kOk) return;
-  tf.register_kernel_builder(kGetMaskingPosition,
-                             tf.new_kernel_builder(kGetMaskingPosition, "CPU", create, compute, destroy), status);
+  tf.register_kernel_builder(
+      kGetMaskingPosition, tf.new_kernel_builder(kGetMaskingPosition, "CPU", create, compute, destroy_kernel), status);
 }
 
 }  // namespace maskcore_tf

@@ -15,16 +15,19 @@ namespace maskcore_tf {
 
 #if MASKCORE_TF_NAMESPACED
 constexpr const char* kMaskPositions = "Maskcore>MaskPositions";
+constexpr const char* kMaskTokens = "Maskcore>MaskTokens";
 constexpr const char* kGetMaskingPosition = "Maskcore>GetMaskingPosition";
 #else
 constexpr const char* kMaskPositions = "MaskPositions";
+constexpr const char* kMaskTokens = "MaskTokens";
 constexpr const char* kGetMaskingPosition = "GetMaskingPosition";
 #endif
 
 void register_mask_positions(TF_Status* status) noexcept;
+void register_mask_tokens(TF_Status* status) noexcept;
 void register_get_masking_position(TF_Status* status) noexcept;
 
-// The output has the shape of the first input.
+// The first output has the shape of the first input; others are unknown to TensorFlow, whose C API sets no more.
 void infer_shape_of_first(TF_ShapeInferenceContext* context, TF_Status* status) noexcept;
 
 }  // namespace maskcore_tf

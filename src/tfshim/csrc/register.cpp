@@ -5,6 +5,7 @@
 namespace maskcore_tf {
 
 void infer_shape_of_first(TF_ShapeInferenceContext* context, TF_Status* status) noexcept {
+  tf.shape_inference_context_set_unknown_shape(context, status);
   TF_ShapeHandle* const shape = tf.new_shape_handle();
   tf.shape_inference_context_get_input(context, 0, shape, status);
   if (tf.get_code(status) == kOk) tf.shape_inference_context_set_output(context, 0, shape, status);
@@ -20,6 +21,7 @@ __attribute__((constructor)) void register_ops() noexcept {
   if (missing_function != nullptr) return;
   TF_Status* const status = tf.new_status();
   register_mask_positions(status);
+  register_mask_tokens(status);
   register_get_masking_position(status);
   tf.delete_status(status);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One run of an op: its input tensors, its output, and how it ends. Owns what TensorFlow hands out; knows nothing of
-// masking.
+// The life of a kernel, and one run of it: input tensors, outputs, and how it ends. Owns what TensorFlow hands out;
+// knows nothing of masking.
 #ifndef MASKCORE_TFSHIM_RUN_HPP_
 #define MASKCORE_TFSHIM_RUN_HPP_
 
@@ -10,6 +10,25 @@
 #include "tf_api.hpp"
 
 namespace maskcore_tf {
+
+// Makes the state of a kernel; `read` fills it from the op's attributes.
+template <class Kernel>
+void* create_kernel(TF_OpKernelConstruction* context,
+                    void (*read)(TF_OpKernelConstruction*, Kernel&, Failure&, TF_Status*)) noexcept {
+  TF_Status* const status = tf.new_status();
+  Failure failure;
+  Kernel* const kernel = static_cast<Kernel*>(malloc(sizeof(Kernel)));
+  if (kernel == nullptr)
+    failure.fail(kResourceExhausted, "out of memory");
+  else
+    read(context, *kernel, failure, status);
+  if (failure.has_failed()) tf.set_status(status, failure.code, failure.text);
+  if (tf.get_code(status) != kOk) tf.op_kernel_construction_failure(context, status);
+  tf.delete_status(status);
+  return kernel;
+}
+
+inline void destroy_kernel(void* kernel) noexcept { free(kernel); }
 
 // Reports its failure, if any, to TensorFlow when it ends.
 class Run {
@@ -52,6 +71,12 @@ class Tensor {
     int forwarded = -1;
     return Tensor(
         tf.forward_input_or_allocate_output(run.context, &kFirst, 1, 0, dims, like.rank(), &forwarded, run.status));
+  }
+
+  // Output `index`, of `bytes` a number.
+  static Tensor output(Run& run, int index, DataType type, size_t bytes, const int64_t* dims, int rank) noexcept {
+    for (int axis = 0; axis < rank; ++axis) bytes *= static_cast<size_t>(dims[axis]);
+    return Tensor(tf.allocate_output(run.context, index, type, dims, rank, bytes, run.status));
   }
 
   Tensor(Tensor&& other) noexcept : tensor_(other.tensor_) { other.tensor_ = nullptr; }

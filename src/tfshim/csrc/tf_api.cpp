@@ -58,16 +58,19 @@ void find_ops(Library& library) noexcept {
   library.find("TF_DeleteShapeHandle", tf.delete_shape_handle);
   library.find("TF_ShapeInferenceContextGetInput", tf.shape_inference_context_get_input);
   library.find("TF_ShapeInferenceContextSetOutput", tf.shape_inference_context_set_output);
+  library.find("TF_ShapeInferenceContextSetUnknownShape", tf.shape_inference_context_set_unknown_shape);
 }
 
 void find_kernels(Library& library) noexcept {
   library.find("TF_NewKernelBuilder", tf.new_kernel_builder);
   library.find("TF_RegisterKernelBuilder", tf.register_kernel_builder);
   library.find("TF_OpKernelConstruction_GetAttrInt64", tf.op_kernel_construction_get_attr_int64);
+  library.find("TF_OpKernelConstruction_GetAttrType", tf.op_kernel_construction_get_attr_type);
   library.find("TF_OpKernelConstruction_Failure", tf.op_kernel_construction_failure);
   library.find("TF_OpKernelContext_Failure", tf.op_kernel_context_failure);
   library.find("TF_GetInput", tf.get_input);
   library.find("TF_ForwardInputOrAllocateOutput", tf.forward_input_or_allocate_output);
+  library.find("TF_AllocateOutput", tf.allocate_output);
 }
 
 }  // namespace

@@ -67,18 +67,23 @@ struct TfApi {
   TF_ShapeHandle* (*new_shape_handle)();
   void (*delete_shape_handle)(TF_ShapeHandle*);
   void (*shape_inference_context_get_input)(TF_ShapeInferenceContext*, int index, TF_ShapeHandle*, TF_Status*);
+  // TensorFlow refuses every index but 0, for outputs as for inputs.
   void (*shape_inference_context_set_output)(TF_ShapeInferenceContext*, int index, TF_ShapeHandle*, TF_Status*);
+  void (*shape_inference_context_set_unknown_shape)(TF_ShapeInferenceContext*, TF_Status*);
 
   TF_KernelBuilder* (*new_kernel_builder)(const char* op_name, const char* device, CreateKernel, ComputeKernel,
                                           DeleteKernel);
   void (*register_kernel_builder)(const char* name, TF_KernelBuilder*, TF_Status*);
   void (*op_kernel_construction_get_attr_int64)(TF_OpKernelConstruction*, const char* attr, int64_t* value, TF_Status*);
+  void (*op_kernel_construction_get_attr_type)(TF_OpKernelConstruction*, const char* attr, DataType* value, TF_Status*);
   void (*op_kernel_construction_failure)(TF_OpKernelConstruction*, TF_Status*);
   void (*op_kernel_context_failure)(TF_OpKernelContext*, TF_Status*);
   void (*get_input)(TF_OpKernelContext*, int index, TF_Tensor**, TF_Status*);
   TF_Tensor* (*forward_input_or_allocate_output)(TF_OpKernelContext*, const int* candidates, int num_candidates,
                                                  int output, const int64_t* dims, int num_dims, int* forwarded,
                                                  TF_Status*);
+  TF_Tensor* (*allocate_output)(TF_OpKernelContext*, int index, DataType, const int64_t* dims, int num_dims,
+                                size_t num_bytes, TF_Status*);
 };
 
 extern TfApi tf;
