@@ -180,14 +180,14 @@ def look_up(positions: Tensor, bits: Tensor) -> list[Tensor]:
     return for_each(bits.shape[0], step, [start, start])
 
 
-def rank(bits: Tensor, positions: Tensor) -> Tensor:
-    """Return how many ones lie below each of (1, B) positions, (1, B)."""
+def count_upto(bits: Tensor, positions: Tensor) -> Tensor:
+    """Return how many ones lie at or below each of (1, B) positions, (1, B)."""
     tf = tensorflow()
     rows = np.arange(bits.shape[0], dtype=np.int32)[:, None]
-    below = tf.bitwise.invert(tf.bitwise.left_shift(ALL, place_of(positions)))
-    in_word = tf.where(rows == word_of(positions), below, ZERO)
-    counted = tf.bitwise.bitwise_and(bits, tf.where(rows < word_of(positions), ALL, in_word))
-    return tf.reduce_sum(count(counted), axis=0, keepdims=True)
+    numbers = word_of(positions)
+    upto = tf.bitwise.right_shift(ALL, np.uint32(31) - place_of(positions))
+    counted = tf.where(rows == numbers, upto, tf.where(rows < numbers, ALL, ZERO))
+    return tf.reduce_sum(count(tf.bitwise.bitwise_and(bits, counted)), axis=0, keepdims=True)
 
 
 def select(bits: Tensor, ranks: Tensor) -> Tensor:
@@ -209,24 +209,6 @@ def select(bits: Tensor, ranks: Tensor) -> Tensor:
     start = [tf.zeros_like(counts[0]), zeros, as_uint32(zeros), zeros]
     _, base, word, rank_in_word = for_each(bits.shape[0], step, start)
     return base + _select_in_word(word, rank_in_word)
-
-
-def next_one(bits: Tensor, positions: Tensor) -> Tensor:
-    """Return the first one at or above each position; 32 W where there is none."""
-    tf = tensorflow()
-    numbers, own = word_of(positions), tf.bitwise.left_shift(ALL, place_of(positions))
-
-    def step(row: Tensor, base: Tensor, word: Tensor) -> list[Tensor]:
-        allowed = tf.where(numbers == row, own, tf.where(numbers < row, ALL, ZERO))
-        ones = tf.bitwise.bitwise_and(bits[row], allowed)
-        is_here = ones != ZERO
-        return [tf.where(is_here, row * WORD_BITS, base), tf.where(is_here, ones, word)]
-
-    end = tf.fill(tf.shape(positions), bits.shape[0] * WORD_BITS)
-    start = [end, tf.ones_like(own)]
-    base, word = for_each(bits.shape[0], step, start, is_reversed=True)
-    below = tf.bitwise.bitwise_and(tf.bitwise.invert(word), word - ONE)
-    return base + count(below)
 
 
 def last_one(bits: Tensor, positions: Tensor) -> Tensor:

@@ -21,23 +21,30 @@ from tfshim._xla_bits import (
     as_int32,
     as_uint32,
     count,
+    count_upto,
     exclusive_sum,
     for_each,
     last_one,
     look_up,
     move_down,
     move_up,
-    next_one,
     num_ones,
     place_of,
-    rank,
     select,
     set_ones,
     spread_down,
     spread_up,
     words_for,
 )
-from tfshim._xla_philox import PIECE_LENGTH, SPAN_ORDER, Address, draw_blocks, draw_words, mulhi
+from tfshim._xla_philox import (
+    PIECE_LENGTH,
+    SPAN_ORDER,
+    Address,
+    blocks_for,
+    draw_blocks,
+    mulhi,
+    words_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +99,13 @@ def find_eligible(rows: Rows) -> Tensor:
     return bits.invert(bits.bitwise_or(above, below))
 
 
-def draw_piece_lengths(address: Address, length: int, thresholds: tuple[int, ...]) -> list[Tensor]:
+def draw_piece_lengths(blocks: Tensor, thresholds: tuple[int, ...]) -> list[Tensor]:
     """Return the lengths of the pieces, (N, B) int32 eight times: entry j of row i is piece 8 i + j."""
     tf = tensorflow()
-    lengths = []
-    for word in draw_blocks(address, PIECE_LENGTH, -(-length // 8)):
-        low = tf.bitwise.bitwise_and(word, np.uint32(0xFFFF))
-        high = tf.bitwise.right_shift(word, np.uint32(16))
-        lengths += [_piece_length(as_int32(draw), thresholds) for draw in (low, high)]
-    return lengths
+    low = tf.bitwise.bitwise_and(blocks, np.uint32(0xFFFF))
+    high = tf.bitwise.right_shift(blocks, np.uint32(16))
+    lengths = _piece_length(as_int32(tf.stack([low, high], axis=2)), thresholds)
+    return [lengths[:, word, half] for word in range(4) for half in range(2)]
 
 
 def _piece_length(draws: Tensor, thresholds: tuple[int, ...]) -> Tensor:
@@ -119,11 +124,11 @@ def _piece_length(draws: Tensor, thresholds: tuple[int, ...]) -> Tensor:
     return for_each(len(thresholds), step, [tf.ones_like(draws)])[0]
 
 
-def cut_pieces(address: Address, length: int, thresholds: tuple[int, ...]) -> Tensor:
+def cut_pieces(blocks: Tensor, length: int, thresholds: tuple[int, ...]) -> Tensor:
     """Return the cuts (section 4.3) as bits: bit u is set where a piece begins with unit u."""
     tf = tensorflow()
     bits = tf.bitwise
-    lengths = draw_piece_lengths(address, length, thresholds)
+    lengths = draw_piece_lengths(blocks, thresholds)
     # So many pieces go into one word of bits, wherever the longest of them may begin.
     max_n = len(thresholds) + 1
     together = next(n for n in (8, 4, 2, 1) if (n - 1) * max_n < WORD_BITS)
@@ -141,10 +146,8 @@ def cut_pieces(address: Address, length: int, thresholds: tuple[int, ...]) -> Te
     place = place_of(start)
     low = bits.left_shift(pattern, place)
     high = bits.right_shift(bits.right_shift(pattern, ONE), np.uint32(31) - place)
-    num_words = words_for(length)
-    return bits.bitwise_or(
-        set_ones(start, low, num_words), set_ones(start + WORD_BITS, high, num_words)
-    )
+    both = tf.concat([start, start + WORD_BITS], axis=0)
+    return set_ones(both, tf.concat([low, high], axis=0), words_for(length))
 
 
 def _interleave(groups: list[Tensor]) -> Tensor:
@@ -247,26 +250,35 @@ def choose_tokens(
     if budget is None:
         table = budgets_from_ratio(settings.ratio_e9, settings.budget_cap, settings.length)
         budget = tf.gather(table, num_eligible)
-    cuts = cut_pieces(address, settings.length, settings.thresholds)
+    drawn = draw_blocks(
+        address,
+        {
+            PIECE_LENGTH: -(-settings.length // 8),
+            SPAN_ORDER: blocks_for(settings.num_parts),
+        },
+    )
+    cuts = cut_pieces(drawn[PIECE_LENGTH], settings.length, settings.thresholds)
     if rows.word_starts is not None:
         cuts = cuts_of_tokens(cuts, rows.word_starts)
     begins = find_candidates(rows, eligible, cuts)
     num_candidates = num_ones(begins)
+    # The last token of each candidate: the next one is not eligible, or begins another.
+    goes_on = bits.bitwise_and(eligible, bits.invert(begins))
+    ends = bits.bitwise_and(eligible, bits.invert(move_down(goes_on)))
 
-    draws = draw_words(address, SPAN_ORDER, settings.num_parts)
+    draws = words_of(drawn[SPAN_ORDER], settings.num_parts)
     anchor = select(eligible, as_int32(mulhi(draws[:1], as_uint32(num_eligible))))
     if rows.word_starts is not None:
         anchor = last_one(rows.word_starts, anchor)
-    candidate_start = last_one(begins, anchor)
 
     # The parts: the tail, the other candidates, the head; empty ones after it.
     numbers = np.arange(settings.num_parts, dtype=np.int32)[:, None]
-    order = shuffle_order(draws, num_candidates, rank(begins, candidate_start))
+    order = shuffle_order(draws, num_candidates, count_upto(begins, anchor) - 1)
+    bounds = select(tf.concat([begins, ends], axis=1), tf.concat([order, order], axis=1))
+    start, last = tf.split(bounds, 2, axis=1)
     is_head = numbers == num_candidates
-    start = tf.where(numbers == 0, anchor, select(begins, order))
-    stop = next_one(bits.bitwise_or(begins, bits.invert(eligible)), start + 1)
-    start = tf.where(is_head, candidate_start, start)
-    stop = tf.where(is_head, anchor, stop)
+    stop = tf.where(is_head, anchor, last + 1)
+    start = tf.where(numbers == 0, anchor, tf.where(is_head, start[:1], start))
     size = tf.where(numbers > num_candidates, 0, stop - start)
 
     remaining = tf.minimum(budget, num_eligible)
@@ -294,12 +306,12 @@ def between(start: Tensor, size: Tensor, length: int) -> Tensor:
     tf = tensorflow()
     bits = tf.bitwise
 
-    def ends(positions: Tensor) -> Tensor:
-        ones = tf.where(size > 0, bits.left_shift(ONE, place_of(positions)), ZERO)
-        return set_ones(positions, ones, words_for(length))
-
+    positions = tf.concat([start, start + size], axis=1)
+    ones = bits.left_shift(ONE, place_of(positions))
+    is_there = tf.concat([size, size], axis=1) > 0
+    ends = set_ones(positions, tf.where(is_there, ones, ZERO), words_for(length))
     # One where the number of ends at or below a position is odd.
-    inside = bits.bitwise_xor(ends(start), ends(start + size))
+    inside = bits.bitwise_xor(*tf.split(ends, 2, axis=1))
     for distance in (1, 2, 4, 8, 16):
         inside = bits.bitwise_xor(inside, bits.left_shift(inside, np.uint32(distance)))
     num_open = exclusive_sum(as_int32(bits.right_shift(inside, np.uint32(31))))

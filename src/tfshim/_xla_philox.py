@@ -66,13 +66,21 @@ def _round(counter: list[Tensor], key: list[Tensor]) -> list[Tensor]:
     ]
 
 
-def draw_blocks(address: Address, purpose: int, num_blocks: int) -> list[Tensor]:
-    """Return the four words of the blocks 0 .. num_blocks - 1, each of shape (num_blocks, B) uint32."""
+def draw_blocks(address: Address, num_blocks: dict[int, int]) -> dict[int, Tensor]:
+    """Return the blocks 0 .. n - 1 of each purpose, (n, 4, B) uint32: the words of block b are row b.
+
+    All in one loop, since a loop costs more to compile than to run.
+    """
     tf = tensorflow()
-    numbers = np.arange(num_blocks, dtype=np.uint32) + u32(purpose << 24)
-    shape = tf.stack([num_blocks, tf.size(address.row_ids[0])])
+    numbers = [
+        np.arange(number, dtype=np.uint32) + u32(purpose << 24)
+        for purpose, number in num_blocks.items()
+    ]
+    first_words = np.concatenate(numbers)
+    shape = tf.stack([len(first_words), tf.size(address.row_ids[0])])
     counter = [
-        tf.broadcast_to(word, shape) for word in (numbers[:, None], *address.row_ids, address.epoch)
+        tf.broadcast_to(word, shape)
+        for word in (first_words[:, None], *address.row_ids, address.epoch)
     ]
 
     def one_round(number: Tensor, *state: Tensor) -> list[Tensor]:
@@ -82,12 +90,17 @@ def draw_blocks(address: Address, purpose: int, num_blocks: int) -> list[Tensor]
     drawn = tf.while_loop(
         lambda number, *_: number < NUM_ROUNDS, one_round, [0, *counter, *address.seed]
     )
-    return list(drawn[1:5])
+    blocks = tf.split(tf.stack(drawn[1:5], axis=1), [len(part) for part in numbers])
+    return dict(zip(num_blocks, blocks, strict=True))
 
 
-def draw_words(address: Address, purpose: int, num_words: int) -> Tensor:
-    """Return the words 0 .. num_words - 1, of shape (num_words, B) uint32."""
+def words_of(blocks: Tensor, num_words: int) -> Tensor:
+    """Return the words 0 .. num_words - 1 of blocks, (num_words, B) uint32."""
     tf = tensorflow()
-    num_blocks = -(-num_words // 4)
-    words = tf.stack(draw_blocks(address, purpose, num_blocks), axis=1)
-    return tf.reshape(words, tf.stack([4 * num_blocks, tf.shape(words)[2]]))[:num_words]
+    words = tf.reshape(blocks, tf.stack([4 * blocks.shape[0], tf.shape(blocks)[2]]))
+    return words[:num_words]
+
+
+def blocks_for(num_words: int) -> int:
+    """Return how many blocks hold `num_words` words."""
+    return -(-num_words // 4)

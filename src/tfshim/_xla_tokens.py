@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from maskcore._call import TokenParams
 from tfshim._tensorflow import Tensor, tensorflow
 from tfshim._xla_bits import as_int32, num_ones, select
-from tfshim._xla_philox import RANDOM_ID, REPLACEMENT, Address, draw_words, mulhi
+from tfshim._xla_philox import (
+    RANDOM_ID,
+    REPLACEMENT,
+    Address,
+    blocks_for,
+    draw_blocks,
+    mulhi,
+    words_of,
+)
 
 _WORDS = 2**32  # thresholds are in [0, 2**32]; no draw reaches the last
 # A table of so many runs is computed; a longer one is read by tf.gather.
@@ -45,14 +53,17 @@ def replace_tokens(
     """
     tf = tensorflow()
     length, dtype = input_ids.shape[1], input_ids.dtype
-    draws = tf.transpose(draw_words(address, REPLACEMENT, length))
     masks_until, replaces_until = params.replacement_thresholds
-    replaced = input_ids
-    if masks_until < replaces_until:
-        places = mulhi(
-            tf.transpose(draw_words(address, RANDOM_ID, length)),
-            tf.constant(len(params.random_ids), tf.uint32),
-        )
+    is_random = masks_until < replaces_until
+    num_blocks = blocks_for(length)
+    purposes = {REPLACEMENT: num_blocks} | ({RANDOM_ID: num_blocks} if is_random else {})
+    drawn = {
+        purpose: tf.transpose(words_of(blocks, length))
+        for purpose, blocks in draw_blocks(address, purposes).items()
+    }
+    draws, replaced = drawn[REPLACEMENT], input_ids
+    if is_random:
+        places = mulhi(drawn[RANDOM_ID], tf.constant(len(params.random_ids), tf.uint32))
         random_ids = tf.cast(_random_ids(as_int32(places), params.random_ids), dtype)
         replaced = tf.where(_is_below(draws, replaces_until), random_ids, replaced)
     mask_id = tf.constant(params.mask_id, dtype)
