@@ -80,6 +80,9 @@ TENSORFLOW = (
     Figure("map-identity", "tf.data map of Identity over (256, 128)", ("tensorflow",)),
     Figure("map-masked", "tf.data map of the op over (256, 128)", ("tensorflow",)),
     Figure("map-kernel", "the kernel alone on (256, 128)"),
+    Figure("map-identities", "tf.data map of two Identity over int32 (256, 128)", ("tensorflow",)),
+    Figure("map-tokens", "tf.data map of `mask_tokens` over int32 (256, 128)", ("tensorflow",)),
+    Figure("map-tokens-kernel", "`maskcore.mask_tokens` alone on int32 (256, 128)"),
 )
 _RECORD_WORKS = (
     ("records-written", "written to a file, with its SHA-256", ()),

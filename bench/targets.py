@@ -126,6 +126,13 @@ TARGETS = (
         lambda masked, identity, kernel: masked / (2 * identity + kernel),
         1.0,
     ),
+    Target(
+        "`mask_tokens` in that map, less its dispatch, over the kernel",
+        "times",
+        ("map-tokens", "map-identities", "map-tokens-kernel"),
+        lambda masked, identity, kernel: (masked - identity) / kernel,
+        2.0,
+    ),
 )
 
 

@@ -18,8 +18,8 @@ import pytest
 from bench import libraries, workload
 from bench.measure import measure
 from maskcore.config import MaskConfig
-from maskcore.records.layouts import TFRecordEncoder
-from maskcore.records.schema import RowFormat
+from maskcore.records.encoding.layouts import TFRecordEncoder
+from maskcore.records.encoding.schema import RowFormat
 
 BATCH_SIZE = 256
 NUM_ROWS = 4096

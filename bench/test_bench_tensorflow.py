@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What TensorFlow adds to the kernel: the classic op in eager code and in a tf.data map.
+"""What TensorFlow adds to the kernel: the classic op in eager code and in a tf.data map, mask_tokens in a map.
 
 Each beside the Identity of TensorFlow in the same place. A figure of a map is for one batch of
 (256, 128).
@@ -102,3 +102,69 @@ def test_kernel_on_the_batch_of_the_map(benchmark: Any, maskable: NDArray[np.uin
     with maskcore.use_backend("native"):
         _check(mask(), rows)
         measure(benchmark, "map-kernel", mask, rows_per_call=1)
+
+
+# Masked ids with labels: ids, what may be masked and row ids go in, two tensors of (256, 128) come out.
+
+
+def _tokens(maskable: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+    rows = maskable[:BATCH_SIZE]
+    return workload.token_ids(rows), rows, workload.row_ids(BATCH_SIZE)
+
+
+def _token_options(row_ids: Any) -> dict[str, Any]:
+    return {
+        "mask_id": workload.MASK_ID,
+        "random_ids": (range(len(workload.SPECIAL_IDS), workload.VOCAB_SIZE),),
+        "special_ids": workload.SPECIAL_IDS,
+        "masking_ratio": workload.MASKING_RATIO,
+        "max_n": workload.MAX_N,
+        "seed": workload.SEED,
+        "row_ids": row_ids,
+    }
+
+
+def _token_batches(maskable: NDArray[np.uint8], function: Callable[..., Any]) -> Any:
+    tf = libraries.load("tensorflow")
+    options = tf.data.Options()
+    options.experimental_optimization.noop_elimination = False  # keeps the map of Identity a map
+    dataset = tf.data.Dataset.from_tensors(tuple(map(tf.constant, _tokens(maskable))))
+    return dataset.repeat(NUM_BATCHES).map(function).with_options(options)
+
+
+def test_map_of_identities(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    tf = libraries.load("tensorflow")
+    dataset = _token_batches(
+        maskable, lambda ids, rows, row_ids: (tf.identity(ids), tf.identity(ids))
+    )
+    np.testing.assert_array_equal(next(iter(dataset))[1], _tokens(maskable)[0])
+    measure(benchmark, "map-identities", _pass_over(dataset), rows_per_call=NUM_BATCHES)
+
+
+def test_map_of_mask_tokens(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    libraries.load("tensorflow")
+    import tfshim
+
+    def mask(ids: Any, rows: Any, row_ids: Any) -> Any:
+        return tfshim.mask_tokens(ids, rows, implementation="custom_op", **_token_options(row_ids))
+
+    dataset = _token_batches(maskable, mask)
+    ids, rows, row_ids = _tokens(maskable)
+    expected = maskcore.mask_tokens(ids, rows, **_token_options(row_ids))
+    for tensor, array in zip(next(iter(dataset)), expected, strict=True):
+        np.testing.assert_array_equal(tensor, array, strict=True)
+    measure(benchmark, "map-tokens", _pass_over(dataset), rows_per_call=NUM_BATCHES)
+
+
+def test_kernel_of_mask_tokens_on_the_batch_of_the_map(
+    benchmark: Any, maskable: NDArray[np.uint8]
+) -> None:
+    ids, rows, row_ids = _tokens(maskable)
+    options = _token_options(row_ids)
+    with maskcore.use_backend("native"):
+        measure(
+            benchmark,
+            "map-tokens-kernel",
+            lambda: maskcore.mask_tokens(ids, rows, **options),
+            rows_per_call=1,
+        )

@@ -19,9 +19,9 @@ import pytest
 from bench import libraries
 from bench.builder import corpus
 from bench.measure import measure
-from maskcore.records.documents import Document
-from maskcore.records.tokenise import Tokeniser, tokeniser_from_content
+from maskcore.records.reading.documents import Document
 from maskcore.records.tokenising import subword_training
+from maskcore.records.tokenising.tokenise import Tokeniser, tokeniser_from_content
 
 TEXT_VARIABLE = "MASKCORE_BENCH_TEXT"
 MOST_CHARACTERS = 1_500_000  # encode_batch_fast takes half a second

@@ -21,9 +21,14 @@ from numpy.typing import NDArray
 
 from bench import libraries, workload
 from bench.measure import measure
-from maskcore.records import _codec
-from maskcore.records.example import ExampleLayout
-from maskcore.records.tfrecord import ShardWriter, decode_records, encode_records, read_records
+from maskcore.records.encoding import _codec
+from maskcore.records.encoding.example import ExampleLayout
+from maskcore.records.encoding.tfrecord import (
+    ShardWriter,
+    decode_records,
+    encode_records,
+    read_records,
+)
 
 BATCH_SIZE = 4096
 NUM_BATCHES = 8  # a file of some tens of megabytes

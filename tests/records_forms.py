@@ -4,8 +4,8 @@
 import numpy as np
 
 from maskcore.config import MaskConfig
-from maskcore.records.schema import RowFormat
-from maskcore.records.tokenise import SpecialToken
+from maskcore.records.encoding.schema import RowFormat
+from maskcore.records.tokenising.tokenise import SpecialToken
 
 SPECIAL = {
     role: SpecialToken(f"[{role.upper()}]", id)

@@ -18,9 +18,9 @@ def hashes(folder, names=None):
 
 def use_codec(monkeypatch, name):
     """Make and read records with a codec until the test ends."""
-    from maskcore.records import _codec
+    from maskcore.records.encoding import _codec
 
-    module = importlib.import_module(f"maskcore.records._codec_{name}")
+    module = importlib.import_module(f"maskcore.records.encoding._codec_{name}")
     monkeypatch.setattr(_codec, "_chosen", lambda: (name, module))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short words for the tests of reading: write a file, read its documents."""
 
-from maskcore.records.documents import ReadCounts, ReadOptions, read_documents
-from maskcore.records.inputs import find_inputs
+from maskcore.records.reading.documents import ReadCounts, ReadOptions, read_documents
+from maskcore.records.reading.inputs import find_inputs
 from maskcore.records.reading.model import LIMITS
 
 

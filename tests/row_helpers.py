@@ -7,8 +7,8 @@ Owns no expectation. A sentence is a list of words, a word a list of ids.
 import numpy as np
 from hypothesis import strategies as st
 
-from maskcore.records.row_identity import document_key
-from maskcore.records.tokenised import SpecialToken, TokenisedDocuments
+from maskcore.records.rows.row_identity import document_key
+from maskcore.records.tokenising.tokenised import SpecialToken, TokenisedDocuments
 
 SPECIAL = {
     "pad": SpecialToken("[PAD]", 0),

@@ -13,7 +13,7 @@ from test_records_words import KOREAN
 import maskcore
 from maskcore import records
 from maskcore._cli import known_answers, main
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records.tokenising.tokenise import load_tokeniser, train_wordpiece
 
 SENTENCES = [
     "The cat sat on the mat.",
@@ -105,7 +105,7 @@ def test_show_marks_the_masked_words(built, capsys):
     out = capsys.readouterr().out
     opened = records.open(built)
     columns = next(opened.batches(100))
-    rule = records.tokenise.load_tokeniser(built / "tokenizer.json").rule
+    rule = load_tokeniser(built / "tokenizer.json").rule
     spans = opened.spans(columns, 0)
     shown = re.findall("⟦(.*?)⟧", re.sub(r"\s+", " ", out))
     ids, row = columns["input_ids"][0], spans[0]

@@ -16,7 +16,7 @@ from test_cli import SENTENCES, run_command
 from maskcore import records
 from maskcore._cli import main
 from maskcore._cli.build_options import build_arguments
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records.tokenising.tokenise import train_wordpiece
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from test_cli import SENTENCES
 
 from maskcore import records
 from maskcore._cli import main
-from maskcore.records.masked_rows import unmasked_rows
-from maskcore.records.tokenise import load_tokeniser, train_wordpiece
+from maskcore.records.reporting.masked_rows import unmasked_rows
+from maskcore.records.tokenising.tokenise import load_tokeniser, train_wordpiece
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def python_files() -> set[str]:
     assert {"maskcore/__init__.py", "maskcore/_core.pyi", "tfshim/__init__.py"} <= found
     return found | {
         "maskcore/py.typed",
-        "maskcore/records/report.html.jinja",
+        "maskcore/records/reporting/report.html.jinja",
         "tfshim/py.typed",
     }
 

@@ -20,9 +20,10 @@ from tokenizers import Tokenizer
 import maskcore
 import tfshim
 from maskcore import records
-from maskcore.records import MaskConfig, spill, unit
-from maskcore.records.row_identity import document_key, row_id_of
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records import MaskConfig
+from maskcore.records.engine import spill, unit
+from maskcore.records.rows.row_identity import document_key, row_id_of
+from maskcore.records.tokenising.tokenise import load_tokeniser, train_wordpiece
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +288,7 @@ def test_korean_words_are_masked_whole(tmp_path):
                     num_split += place in masked
     assert num_masked > 1000
     assert num_split > 100
-    text = records.tokenise.load_tokeniser(tmp_path / "r" / "tokenizer.json").rule.text
+    text = load_tokeniser(tmp_path / "r" / "tokenizer.json").rule.text
     joined = {
         text(row["input_ids"][row["word_ids"] > 0].tolist()).replace(" ", "") for row in opened
     }

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_helpers import DOCUMENTS, SPECIAL, key_of, slices_of, tokens_of
 
-from maskcore.records.columns import make_columns
-from maskcore.records.row_identity import row_id_of
-from maskcore.records.row_table import RowRecipe, make_row_table
+from maskcore.records.rows.columns import make_columns
+from maskcore.records.rows.row_identity import row_id_of
+from maskcore.records.rows.row_table import RowRecipe, make_row_table
 
 DOCUMENT = [[[10, 11], [12]], [[3], [14]]]
 

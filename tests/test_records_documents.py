@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from records_reading import counts_of, file_of, read
 
 from maskcore.records import RecordsError
-from maskcore.records.documents import ReadCounts, ReadLimits, ReadOptions, read_documents
-from maskcore.records.inputs import find_inputs
+from maskcore.records.reading.documents import ReadCounts, ReadLimits, ReadOptions, read_documents
+from maskcore.records.reading.inputs import find_inputs
 
 SMALL = ReadLimits(line_bytes=8, document_bytes=20, value_bytes=64, block_bytes=5)
 

@@ -6,7 +6,7 @@ import pytest
 from helpers import known_answers
 
 from maskcore._reference.philox import philox4x32_10 as reference
-from maskcore.records.draws import (
+from maskcore.records.rows.draws import (
     DrawAddress,
     RowDraws,
     bounded,

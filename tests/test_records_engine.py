@@ -17,17 +17,18 @@ import pytest
 from records_helpers import hashes
 
 from maskcore import records
-from maskcore.records import MaskConfig, RecordsError, spill
-from maskcore.records.documents import Document
-from maskcore.records.folder import part_name
-from maskcore.records.inputs import InputFile
-from maskcore.records.plan import SMALL_SLICE_BYTES as SLICE_BYTES
-from maskcore.records.plan import BuildOptions, Plan, make_plan
-from maskcore.records.pool import InProcess, Pool, WorkerDiedError
-from maskcore.records.row_identity import document_key, user_document_key
-from maskcore.records.row_order import row_order
-from maskcore.records.spill import SpillReader, SpillWriter
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records import MaskConfig, RecordsError
+from maskcore.records.engine import spill
+from maskcore.records.engine.folder import part_name
+from maskcore.records.engine.plan import SMALL_SLICE_BYTES as SLICE_BYTES
+from maskcore.records.engine.plan import BuildOptions, Plan, make_plan
+from maskcore.records.engine.pool import InProcess, Pool, WorkerDiedError
+from maskcore.records.engine.spill import SpillReader, SpillWriter
+from maskcore.records.reading.documents import Document
+from maskcore.records.reading.inputs import InputFile
+from maskcore.records.rows.row_identity import document_key, user_document_key
+from maskcore.records.rows.row_order import row_order
+from maskcore.records.tokenising.tokenise import train_wordpiece
 
 MIB = 1 << 20
 

@@ -18,9 +18,10 @@ import pytest
 from records_helpers import hashes
 
 from maskcore import records
-from maskcore.records import RecordsError, engine
-from maskcore.records.plan import Plan
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records import RecordsError
+from maskcore.records.engine import engine
+from maskcore.records.engine.plan import Plan
+from maskcore.records.tokenising.tokenise import train_wordpiece
 
 NUM_KILLS = 20
 # Long enough for a process that is still to end, whatever else the machine does.

@@ -10,7 +10,7 @@ from records_helpers import hashes
 
 from maskcore import records
 from maskcore.records import MaskConfig, RecordsError
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records.tokenising.tokenise import train_wordpiece
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from records_reading import file_of
 
 from maskcore.records import RecordsError
-from maskcore.records.inputs import InputFile, content_sha256, find_inputs, stat_signature
+from maskcore.records.reading.inputs import InputFile, content_sha256, find_inputs, stat_signature
 
 
 @pytest.fixture

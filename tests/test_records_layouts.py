@@ -12,9 +12,9 @@ from records_forms import LENGTHS, MASK, SPECIAL, form, rows
 
 import maskcore
 from maskcore.config import MaskConfig
-from maskcore.records.encoders import make_encoder
-from maskcore.records.layouts import smallest_type
-from maskcore.records.schema import predictions_of, stored_columns
+from maskcore.records.encoding.encoders import make_encoder
+from maskcore.records.encoding.layouts import smallest_type
+from maskcore.records.encoding.schema import predictions_of, stored_columns
 
 PAIR = {
     "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 0]],

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_helpers import random_columns
 
-from maskcore.records import _codec_native, _codec_numpy, _native
-from maskcore.records._codec import codec_name
-from maskcore.records.example import DTYPES, ExampleLayout, Feature
+from maskcore.records import _native
+from maskcore.records.encoding import _codec_native, _codec_numpy
+from maskcore.records.encoding._codec import codec_name
+from maskcore.records.encoding.example import DTYPES, ExampleLayout, Feature
 
 # RFC 3720, B.4, whose bytes are the checksum's, lowest first; and the check value of the Rocksoft
 # catalogue.
@@ -260,7 +261,7 @@ def run(code, **environment):
     )
 
 
-NAME = "from maskcore.records._codec import codec_name; print(codec_name())"
+NAME = "from maskcore.records.encoding._codec import codec_name; print(codec_name())"
 WITHOUT_NATIVE = "import sys; sys.modules['maskcore.records._native'] = None; " + NAME
 WITHOUT_ANY = "import sys; sys.modules['google_crc32c'] = None; " + WITHOUT_NATIVE
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_helpers import DOCUMENTS, key_of, numbered, slices_of, tokens_of
 
-from maskcore.records.packing import pack_sizes
-from maskcore.records.row_identity import row_id_of
-from maskcore.records.row_table import RowRecipe, make_row_table
+from maskcore.records.rows.packing import pack_sizes
+from maskcore.records.rows.row_identity import row_id_of
+from maskcore.records.rows.row_table import RowRecipe, make_row_table
 
 
 def packed(sizes, room, keys=None):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pairs_oracle import pairs_plainly
 from row_helpers import DOCUMENTS, numbered, rows_of, tokens_of
 
-from maskcore.records.row_table import RowRecipe, make_row_table
+from maskcore.records.rows.row_table import RowRecipe, make_row_table
 
 
 def made(documents, **recipe):

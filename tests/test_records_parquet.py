@@ -12,8 +12,8 @@ import pytest
 from records_forms import form, rows
 
 from maskcore.records import RecordsError
-from maskcore.records.encoders import make_encoder
-from maskcore.records.schema import stored_columns
+from maskcore.records.encoding.encoders import make_encoder
+from maskcore.records.encoding.schema import stored_columns
 
 
 def written(encoder, stored, step):

@@ -9,7 +9,7 @@ import pytest
 
 from maskcore import records
 from maskcore.records import MaskConfig, RecordsError
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records.tokenising.tokenise import train_wordpiece
 
 BINS = (16, 48, 300)
 PAIRS = ("none", "sop", "nsp")

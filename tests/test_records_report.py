@@ -11,8 +11,8 @@ import pytest
 from test_records_words import KOREAN
 
 from maskcore import records
-from maskcore.records.report import write_report
-from maskcore.records.tokenise import load_tokeniser
+from maskcore.records.reporting.report import write_report
+from maskcore.records.tokenising.tokenise import load_tokeniser
 
 SENTENCES = [
     "The cat sat on the mat.",

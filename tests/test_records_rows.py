@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_helpers import DOCUMENTS, key_of, numbered, rows_of, single, tokens_of
 
-from maskcore.records.row_counts import RowCounts, check_all_tokens
-from maskcore.records.row_identity import (
+from maskcore.records.rows.row_counts import RowCounts, check_all_tokens
+from maskcore.records.rows.row_identity import (
     bucket_of,
     document_hash,
     document_key,
@@ -16,8 +16,8 @@ from maskcore.records.row_identity import (
     row_ids,
     user_document_key,
 )
-from maskcore.records.row_table import RowRecipe, make_row_table
-from maskcore.records.tokenised import TokenisedDocuments
+from maskcore.records.rows.row_table import RowRecipe, make_row_table
+from maskcore.records.tokenising.tokenised import TokenisedDocuments
 
 
 def made(documents, **recipe):

@@ -9,7 +9,7 @@ import random
 import pytest
 from records_reading import counts_of, file_of
 
-from maskcore.records.documents import SENTENCE_SPLITTER_VERSION
+from maskcore.records.reading.documents import SENTENCE_SPLITTER_VERSION
 from maskcore.records.reading.sentences import sentence_splitter, split_english, split_korean
 
 ENGLISH = [

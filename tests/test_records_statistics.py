@@ -9,9 +9,9 @@ import pytest
 
 import maskcore
 from maskcore.config import MaskConfig
-from maskcore.records import mask_statistics
-from maskcore.records.mask_statistics import MaskCounts, MaskSample, expected_shares
-from maskcore.records.statistics import Statistics
+from maskcore.records.reporting import mask_statistics
+from maskcore.records.reporting.mask_statistics import MaskCounts, MaskSample, expected_shares
+from maskcore.records.reporting.statistics import Statistics
 
 MASK = MaskConfig(seed=5, max_n=3, max_predictions=6)
 UNKNOWN = 3

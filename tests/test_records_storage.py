@@ -13,7 +13,7 @@ from records_reading import counts_of, file_of, read
 
 from maskcore.records import RecordsError
 from maskcore.records._errors import require
-from maskcore.records.inputs import content_sha256, find_inputs, stat_signature
+from maskcore.records.reading.inputs import content_sha256, find_inputs, stat_signature
 from maskcore.records.reading.model import ReadLimits
 
 TEXT = "".join(f"sentence {n} of 문서\n" + "\n" * (n % 7 == 0) for n in range(3000)).encode()
@@ -114,8 +114,8 @@ def test_dense_files_do_not_fill_memory(tmp_path, suffix):
     assert len(content) < 1_000_000
     script = (
         "import resource, sys\n"
-        "from maskcore.records.documents import *\n"
-        "from maskcore.records.inputs import find_inputs\n"
+        "from maskcore.records.reading.documents import *\n"
+        "from maskcore.records.reading.inputs import find_inputs\n"
         "[file] = find_inputs(sys.argv[1])\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "assert sum(1 for _ in read_documents(file, ReadOptions(), ReadCounts())) == 200_000\n"
@@ -209,8 +209,8 @@ def test_local_paths_do_not_import_extras(tmp_path):
     file_of(tmp_path, "a.txt.gz", gzip.compress(b"a\n"))
     script = (
         "import sys\n"
-        "from maskcore.records.documents import *\n"
-        "from maskcore.records.inputs import find_inputs\n"
+        "from maskcore.records.reading.documents import *\n"
+        "from maskcore.records.reading.inputs import find_inputs\n"
         "[file] = find_inputs(sys.argv[1])\n"
         "assert len(list(read_documents(file, ReadOptions(), ReadCounts()))) == 1\n"
         "print({'fsspec', 'pyarrow', 'zstandard'} & set(sys.modules))\n"

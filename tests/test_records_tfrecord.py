@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records_helpers import example_bytes, random_columns, use_codec
 
-from maskcore.records import RecordsError, _codec, tfrecord
-from maskcore.records._varints import decode_varints, encode_varints
-from maskcore.records.example import ExampleLayout, Feature
-from maskcore.records.tfrecord import (
+from maskcore.records import RecordsError
+from maskcore.records.encoding import _codec, tfrecord
+from maskcore.records.encoding._varints import decode_varints, encode_varints
+from maskcore.records.encoding.example import ExampleLayout, Feature
+from maskcore.records.encoding.tfrecord import (
     ShardWriter,
     decode_records,
     encode_records,

@@ -18,9 +18,13 @@ from tokenizer_files import CHINESE, JAPANESE, KOREAN, Document
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from maskcore.records import RecordsError, train_tokenizer
-from maskcore.records.tokenise import load_tokeniser, tokeniser_from_content, train_wordpiece
 from maskcore.records.tokenising import subword_training
 from maskcore.records.tokenising.bert_vocabulary import tokenizer_json_of_vocabulary
+from maskcore.records.tokenising.tokenise import (
+    load_tokeniser,
+    tokeniser_from_content,
+    train_wordpiece,
+)
 from maskcore.records.tokenising.word_separator import WordSeparator, starts_by_boundaries
 
 BERT_VOCABULARY = [

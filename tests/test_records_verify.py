@@ -12,11 +12,11 @@ from records_forms import form, rows
 
 from maskcore import records
 from maskcore.records import MaskConfig, RecordsError
-from maskcore.records.encoders import make_encoder
-from maskcore.records.row_checks import row_problem
-from maskcore.records.row_id_set import RowIdSet
-from maskcore.records.schema import row_format, stored_columns
-from maskcore.records.tokenise import train_wordpiece
+from maskcore.records.encoding.encoders import make_encoder
+from maskcore.records.encoding.schema import row_format, stored_columns
+from maskcore.records.tokenising.tokenise import train_wordpiece
+from maskcore.records.verifying.row_checks import row_problem
+from maskcore.records.verifying.row_id_set import RowIdSet
 
 FORMS = {
     "plain": {},

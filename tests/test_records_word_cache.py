@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from maskcore.records._word_cache import WordTable
-from maskcore.records.tokenise import tokeniser_from_content
 from maskcore.records.tokenising import word_cache
 from maskcore.records.tokenising.characters import base_classes
 from maskcore.records.tokenising.chunk_rule import ChunkRule, NotCut, chunk_rule
 from maskcore.records.tokenising.huggingface import HuggingFaceModel
+from maskcore.records.tokenising.tokenise import tokeniser_from_content
 from maskcore.records.tokenising.word_cache import CompiledCache, FlatIds, PlainCache
 
 CACHE_CLASSES = [CompiledCache, PlainCache]

@@ -10,7 +10,7 @@ from tokenizer_files import trained as trained_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from maskcore.records import RecordsError
-from maskcore.records.tokenise import tokeniser_from_content, train_wordpiece
+from maskcore.records.tokenising.tokenise import tokeniser_from_content, train_wordpiece
 
 
 def tokeniser_of(text):

@@ -11,8 +11,8 @@ from records_forms import LENGTHS, form, rows
 import tfshim
 from maskcore import records
 from maskcore.records import MaskConfig
-from maskcore.records.encoders import make_encoder
-from maskcore.records.schema import stored_columns
+from maskcore.records.encoding.encoders import make_encoder
+from maskcore.records.encoding.schema import stored_columns
 
 # What run_pretraining.py of google-research/bert (commit eedf571) and of google-research/albert
 # (`masked_lm_budget` 0, its default) parse.

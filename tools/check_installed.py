@@ -69,9 +69,9 @@ def wrong_with_op_library() -> str:
 
 def wrong_with_records(is_compiled: bool) -> str:
     """Return what is wrong with the record encoder, or nothing."""
-    from maskcore.records import _codec  # noqa: PLC0415  # so that masks are checked without it
-    from maskcore.records.example import ExampleLayout  # noqa: PLC0415
-    from maskcore.records.tfrecord import encode_records  # noqa: PLC0415
+    from maskcore.records.encoding import _codec  # noqa: PLC0415  # so that masks are checked without it
+    from maskcore.records.encoding.example import ExampleLayout  # noqa: PLC0415
+    from maskcore.records.encoding.tfrecord import encode_records  # noqa: PLC0415
 
     try:
         with warnings.catch_warnings(record=True) as warned:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from maskcore.config import MASK_UNITS, MaskConfig
-from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
+from maskcore.records.tokenising.tokenise import DEFAULT_VOCAB_SIZE
 
 __all__ = [
     "DESCRIPTION",

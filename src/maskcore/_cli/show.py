@@ -21,12 +21,12 @@ from maskcore._numbers import count_of, plural
 from maskcore.config import MaskConfig
 from maskcore.records import Records, RecordsError
 from maskcore.records._errors import require
-from maskcore.records.mask_statistics import MaskCounts, add_counts, expected_shares
-from maskcore.records.masked_rows import unmasked_rows
-from maskcore.records.report import LABEL_MEANINGS
-from maskcore.records.row_text import RowPart, row_parts
-from maskcore.records.statistics import SampleRow, sample_row
-from maskcore.records.tokenise import Tokeniser, load_tokeniser
+from maskcore.records.reporting.mask_statistics import MaskCounts, add_counts, expected_shares
+from maskcore.records.reporting.masked_rows import unmasked_rows
+from maskcore.records.reporting.report import LABEL_MEANINGS
+from maskcore.records.reporting.row_text import RowPart, row_parts
+from maskcore.records.reporting.statistics import SampleRow, sample_row
+from maskcore.records.tokenising.tokenise import Tokeniser, load_tokeniser
 
 __all__ = ["add_parser", "run", "show"]
 

@@ -15,8 +15,8 @@ from maskcore._cli.console import make_console
 from maskcore._numbers import count_of, duration, percent, plural, short_count, size
 from maskcore.records import Manifest
 from maskcore.records._errors import require
-from maskcore.records.estimate import Estimate
-from maskcore.records.plan import BuildOptions
+from maskcore.records.engine.estimate import Estimate
+from maskcore.records.engine.plan import BuildOptions
 
 __all__ = ["print_facts", "print_plan", "print_summary"]
 

@@ -17,8 +17,8 @@ from maskcore._cli.build_options import TEXT_OPTIONS, add_corpus, add_text
 from maskcore._cli.progress import ProgressDisplay
 from maskcore._cli.summary import print_facts
 from maskcore._numbers import duration, size
-from maskcore.records.tokenise import DEFAULT_VOCAB_SIZE
 from maskcore.records.tokenising.subword_training import KINDS
+from maskcore.records.tokenising.tokenise import DEFAULT_VOCAB_SIZE
 
 __all__ = ["add_parser", "run"]
 

@@ -15,9 +15,9 @@ from maskcore.records.reader import Records
 from maskcore.records.reader import (
     open_records as open,  # used as maskcore.records.open, like tarfile.open
 )
-from maskcore.records.report import write_report as report
-from maskcore.records.train_tokenizer import train_tokenizer
-from maskcore.records.verify import VerifyResult, verify
+from maskcore.records.reporting.report import write_report as report
+from maskcore.records.tokenising.train_tokenizer import train_tokenizer
+from maskcore.records.verifying.verify import VerifyResult, verify
 
 __all__ = [
     "Manifest",

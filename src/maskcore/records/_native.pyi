@@ -5,7 +5,7 @@ from _typeshed import ReadableBuffer
 from numpy import int64, uint8
 from numpy.typing import NDArray
 
-from maskcore.records._codec_native import RowsCall
+from maskcore.records.encoding._codec_native import RowsCall
 
 def run_rows(call: RowsCall, step: int) -> tuple[int, int]: ...
 def frame_messages(

@@ -16,13 +16,13 @@ from maskcore import _checks
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError, require
 from maskcore.records._progress import OnProgress
-from maskcore.records.engine import BuildRequest, run_build
-from maskcore.records.estimate import Estimate, estimate
-from maskcore.records.inputs import InputFile, find_inputs
+from maskcore.records.engine.engine import BuildRequest, run_build
+from maskcore.records.engine.estimate import Estimate, estimate
+from maskcore.records.engine.plan import BuildOptions, Plan, make_plan
 from maskcore.records.manifest import Manifest
-from maskcore.records.plan import BuildOptions, Plan, make_plan
+from maskcore.records.reading.inputs import InputFile, find_inputs
 from maskcore.records.reading.storage import is_remote
-from maskcore.records.tokenise import (
+from maskcore.records.tokenising.tokenise import (
     DEFAULT_VOCAB_SIZE,
     Tokeniser,
     check_vocab_size,

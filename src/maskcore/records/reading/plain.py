@@ -14,7 +14,7 @@ from maskcore.records.reading.emit import BadText, DocumentEmitter, decode
 from maskcore.records.reading.lines import LinePiece, Lines, read_lines
 from maskcore.records.reading.model import Document, ReadLimits
 from maskcore.records.reading.storage import open_stored, read_blocks
-from maskcore.records.row_identity import document_key
+from maskcore.records.rows.row_identity import document_key
 
 __all__ = ["read_plain"]
 

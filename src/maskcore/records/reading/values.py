@@ -15,7 +15,7 @@ from maskcore.records._errors import RecordsError
 from maskcore.records.reading.emit import DocumentEmitter
 from maskcore.records.reading.lines import line_pieces
 from maskcore.records.reading.model import Document, ReadLimits
-from maskcore.records.row_identity import document_key, user_document_key
+from maskcore.records.rows.row_identity import document_key, user_document_key
 
 __all__ = ["MISSING", "Row", "bad_id", "field_of", "text_value", "user_id", "value_documents"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of tokenising: models, the word cache, word boundaries that users give, training.
 
-`maskcore.records.tokenise` is the door; nothing else of the records imports from here.
+`tokenise` is the door; nothing else of the records imports from here.
 """

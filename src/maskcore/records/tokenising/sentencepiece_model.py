@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from maskcore.records._errors import RecordsError, require
 from maskcore.records.tokenising.chunk_rule import ChunkRule, NotCut
 from maskcore.records.tokenising.word_cache import FlatIds
-from maskcore.records.words import WordRule, metaspace_rule
+from maskcore.records.tokenising.words import WordRule, metaspace_rule
 
 __all__ = ["SentencePieceModel"]
 

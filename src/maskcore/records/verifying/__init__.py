@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proof of a finished folder: checksums, counts, shapes, contents."""
