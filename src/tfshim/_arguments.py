@@ -121,11 +121,31 @@ def _assumed(rows: StaticShape, value: Any) -> tuple[Any, ...]:
     return rows
 
 
-def _int64(argument: str, tensor: Tensor, remedy: str) -> Tensor:
-    """Cast integers to int64. A uint64 of 2**63 or more becomes negative: refused as well."""
+def _int32_or_int64(argument: str, tensor: Tensor, remedy: str) -> Tensor:
+    """Cast integers, but int32, to int64. A uint64 of 2**63 or more becomes negative: refused as well."""
     if not tensor.dtype.is_integer:
         raise type_error(argument, "integers", f"dtype {tensor.dtype.name}", remedy)
+    if tensor.dtype == tensorflow().int32:
+        return tensor
     return tensorflow().cast(tensor, tensorflow().int64)
+
+
+def _is_in_halves(numbers: Any, rank: int) -> bool:
+    """Tell whether numbers are given as (low, high) pairs of uint32, `rank` being that of the numbers."""
+    if getattr(numbers, "dtype", None) not in (np.dtype(np.uint32), tensorflow().uint32):
+        return False
+    shape = tuple(numbers.shape)
+    return len(shape) == rank + 1 and shape[-1] == 2
+
+
+def as_int64(numbers: Tensor) -> Tensor:
+    """Return what the functions below give as int64: int32 widened, halves joined."""
+    tf = tensorflow()
+    if isinstance(numbers, np.ndarray) or numbers.dtype == tf.int64:
+        return numbers
+    return (
+        tf.bitcast(numbers, tf.int64) if numbers.dtype == tf.uint32 else tf.cast(numbers, tf.int64)
+    )
 
 
 def _fit_int64(tensor: Tensor) -> Tensor:
@@ -138,7 +158,7 @@ def _fit_int64(tensor: Tensor) -> Tensor:
 
 
 def _scalar(argument: str, value: Any, remedy: str) -> Tensor:
-    tensor = _int64(argument, _dense(argument, value), remedy)
+    tensor = _int32_or_int64(argument, _dense(argument, value), remedy)
     if not tensor.shape.is_compatible_with(()):
         raise value_error(argument, "a scalar", f"shape {tuple(tensor.shape)}", remedy)
     return tensor
@@ -147,7 +167,7 @@ def _scalar(argument: str, value: Any, remedy: str) -> Tensor:
 def _one_per_row(
     argument: str, value: Any, rows: StaticShape, remedy: str, *, may_be_scalar: bool
 ) -> Tensor:
-    tensor = _int64(argument, _dense(argument, value), remedy)
+    tensor = _int32_or_int64(argument, _dense(argument, value), remedy)
     shape = static_shape(tensor)
     if rows is None or shape is None or (may_be_scalar and shape == ()):
         return tensor
@@ -166,7 +186,7 @@ def _on_host(scalar: int, per_row: Array | None = None) -> Int64Array:
 def budget_tensor(
     num_tokens_to_mask: Any, masking_ratio: Any, max_predictions: int | None, rows: StaticShape
 ) -> Tensor | None:
-    """Return budgets as int64, one for all rows or one for each; None where a ratio is given."""
+    """Return budgets, one for all rows or one for each; None where a ratio is given."""
     if not _is_tensor(num_tokens_to_mask):
         given = _checks.budget_scalar_or_rows(
             num_tokens_to_mask, masking_ratio, max_predictions, _assumed(rows, num_tokens_to_mask)
@@ -239,14 +259,14 @@ def max_n_integer(max_n: Any) -> int:
 
 
 def max_n_tensor(max_n: Any) -> Tensor:
-    """Return `max_n` as an int64 scalar, for the classic op."""
+    """Return `max_n` as a scalar, for the classic op."""
     if _is_tensor(max_n):
         return _scalar("max_n", max_n, _MAX_N_REMEDY)
     return _on_host(_checks.integer(_MAX_N, max_n))
 
 
 def epoch_tensor(epoch: Any, rows: StaticShape) -> Tensor:
-    """Return the epoch as int64, one for all rows or one for each."""
+    """Return the epoch, one for all rows or one for each."""
     if _is_tensor(epoch):
         return _one_per_row("epoch", epoch, rows, _EPOCH_REMEDY, may_be_scalar=True)
     return _on_host(*_checks.epoch_scalar_or_rows(epoch, _assumed(rows, epoch)))
@@ -262,14 +282,22 @@ def seed_integer(seed: Any) -> int:
 
 
 def seed_tensor(seed: Any) -> Tensor:
-    """Return the seed as an int64 scalar."""
-    return _scalar("seed", seed, _SEED_REMEDY) if _is_tensor(seed) else _on_host(seed_integer(seed))
+    """Return the seed as a scalar, or as the pair of halves that it is."""
+    if not _is_tensor(seed):
+        return _on_host(seed_integer(seed))
+    return seed if _is_in_halves(seed, 0) else _scalar("seed", seed, _SEED_REMEDY)
 
 
 def row_ids_tensor(row_ids: Any, rows: StaticShape) -> Tensor:
-    """Return one row id for each row, int64; a scalar for a single row."""
+    """Return one row id for each row, or a pair of halves; of a single row without the batch axis."""
+    is_in_halves = _is_in_halves(row_ids, 1 if rows is None else len(rows) - 1)
     if _is_tensor(row_ids):
-        return _one_per_row("row_ids", row_ids, rows, _ROW_IDS_REMEDY, may_be_scalar=False)
+        if not is_in_halves:
+            return _one_per_row("row_ids", row_ids, rows, _ROW_IDS_REMEDY, may_be_scalar=False)
+        _one_per_row("row_ids", row_ids[..., 0], rows, _ROW_IDS_REMEDY, may_be_scalar=False)
+        return row_ids
+    if is_in_halves:
+        row_ids = np.ascontiguousarray(row_ids).view(np.int64)[..., 0]
     checked = _checks.row_ids_or_none(row_ids, _assumed(rows, row_ids))
     assert checked is not None  # row_ids is not None: for the type checker
     return _on_host(0, checked.reshape(np.shape(row_ids)))

@@ -24,14 +24,15 @@ class AddressedCall:
 
     # (L,) or (B, L) bool, integer, float32, float64; None only in a TokensCall
     maskable: Tensor | None
-    budget: Tensor | None  # () or (B,) int64; None where masking_ratio is given
+    budget: Tensor | None  # () or (B,) int32 or int64; None where masking_ratio is given
     max_n: int
     ngram_weights: tuple[Any, ...] | None
     word_ids: Tensor | None  # int32 or int64, the shape of maskable
     segment_ids: Tensor | None  # int32 or int64, the shape of maskable
-    epoch: Tensor  # () or (B,) int64
-    seed: Tensor  # () int64
-    row_ids: Tensor  # () for one row, (B,) for a batch, int64
+    epoch: Tensor  # () or (B,) int32 or int64
+    # int32 or int64, or (..., 2) uint32: the low and the high half
+    seed: Tensor  # ()
+    row_ids: Tensor  # () for one row, (B,) for a batch
     masking_ratio: float | None = None
     max_predictions: int | None = None  # caps a ratio; a budget above it is an error
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskcore._params import lower_span_params
 from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
+from tfshim._arguments import as_int64
 from tfshim._call import AddressedCall, ClassicCall, TokensCall
 from tfshim._op_library import why_missing, wrapper
 from tfshim._tensorflow import Tensor, tensorflow
@@ -58,11 +59,11 @@ def _span_arguments(call: AddressedCall) -> dict[str, Any]:
     cap = call.max_predictions
     params = lower_span_params(call.max_n, call.ngram_weights, call.masking_ratio, cap)
     return {
-        "num_tokens_to_mask": _NO_BUDGET if call.budget is None else call.budget,
+        "num_tokens_to_mask": _NO_BUDGET if call.budget is None else as_int64(call.budget),
         "length_thresholds": params.length_thresholds.astype(np.int32),
-        "seed": call.seed,
-        "epoch": call.epoch,
-        "row_ids": call.row_ids,
+        "seed": as_int64(call.seed),
+        "epoch": as_int64(call.epoch),
+        "row_ids": as_int64(call.row_ids),
         "word_ids": [] if call.word_ids is None else [call.word_ids],
         "segment_ids": [] if call.segment_ids is None else [call.segment_ids],
         "ratio_e9": params.ratio_e9,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import maskcore
 from maskcore._call import Array, Int64Array
 from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
+from tfshim._arguments import as_int64
 from tfshim._call import AddressedCall, ClassicCall, TokensCall
 from tfshim._tensorflow import Tensor, tensorflow
 
@@ -108,9 +109,9 @@ def _tensors(call: AddressedCall) -> dict[str, Tensor]:
         "num_tokens_to_mask": call.budget,
         "word_ids": call.word_ids,
         "segment_ids": call.segment_ids,
-        "seed": call.seed,
+        "seed": as_int64(call.seed),
         "epoch": call.epoch,
-        "row_ids": call.row_ids,
+        "row_ids": as_int64(call.row_ids),
     }
     return {name: tensor for name, tensor in given.items() if tensor is not None}
 

@@ -20,6 +20,7 @@ from maskcore._params import lower_span_params
 from maskcore.errors import value_error
 from maskcore.tokens import MaskedTokens, PredictionTokens, labels_dtype
 from tfshim import _place
+from tfshim._arguments import as_int64
 from tfshim._call import AddressedCall, TokensCall
 from tfshim._tensorflow import Tensor, tensorflow
 from tfshim._xla_bits import pack, unpack
@@ -231,12 +232,14 @@ def inputs_of(call: AddressedCall, length: int) -> Inputs:
 
 
 def _halves(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the low and the high 32 bits of 64-bit numbers, uint32."""
+    """Return the low and the high 32 bits of numbers, uint32."""
     tf = tensorflow()
     if isinstance(numbers, np.ndarray):
         low, high = numbers & 0xFFFFFFFF, numbers >> 32
         return tf.constant(low, tf.uint32), tf.constant(high, tf.uint32)
-    halves = tf.bitcast(numbers, tf.uint32)
+    if numbers.dtype == tf.int32:
+        return tf.bitcast(numbers, tf.uint32), tf.zeros_like(numbers, tf.uint32)
+    halves = numbers if numbers.dtype == tf.uint32 else tf.bitcast(numbers, tf.uint32)
     return halves[..., 0], halves[..., 1]
 
 
@@ -346,5 +349,5 @@ def check_values(call: AddressedCall, shape: tuple[int, ...]) -> None:
         if ids is not None:
             _checks.token_ids_array(name, value(ids), shape)
     _checks.epoch_scalar_or_rows(value(call.epoch), shape)
-    _checks.row_ids_or_none(value(call.row_ids), shape)
-    _checks.seed_or_entropy(value(call.seed))
+    _checks.row_ids_or_none(value(as_int64(call.row_ids)), shape)
+    _checks.seed_or_entropy(value(as_int64(call.seed)))

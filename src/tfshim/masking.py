@@ -47,9 +47,10 @@ def get_masking_position(  # options of one operation, by keyword
         How many tokens to mask in a row, at least 0; more than may be masked masks all. Either this
         or `masking_ratio`.
     seed : int in [0, 2**63)
-        With `row_ids` it may be a scalar tensor.
+        With `row_ids` it may be a scalar tensor, also as halves of shape (2,).
     row_ids : integer tensor of shape (B,), or () for a single row, in [0, 2**63), optional
-        The identity of each row, as stored with it.
+        The identity of each row, as stored with it. For a device without 64-bit integers it may come
+        in halves, low and high: ``tf.bitcast(row_ids, tf.uint32)``, of shape (B, 2).
     epoch : int in [0, 2**31), or integer tensor of shape () or (B,)
         The number of the pass over the data. Needs `row_ids`.
     word_ids : integer tensor, the shape of `maskable_positions`, optional
