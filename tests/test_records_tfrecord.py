@@ -37,7 +37,7 @@ ALL_KINDS = {"ids": Feature("bytes", 300), "row_id": 1, "weights": Feature("floa
 def codec(request, monkeypatch):
     """Every test runs on both codecs."""
     use_codec(monkeypatch, request.param)
-    assert _codec.codec().__name__ == f"maskcore.records._codec_{request.param}"
+    assert _codec.codec().__name__ == f"maskcore.records.encoding._codec_{request.param}"
     return request.param
 
 
