@@ -82,6 +82,7 @@ TENSORFLOW = (
     Figure("map-kernel", "the kernel alone on (256, 128)"),
     Figure("map-identities", "tf.data map of two Identity over int32 (256, 128)", ("tensorflow",)),
     Figure("map-tokens", "tf.data map of `mask_tokens` over int32 (256, 128)", ("tensorflow",)),
+    Figure("tokens-op-eager", "raw MaskTokens, eager, int32 (256, 128)", ("tensorflow",)),
     Figure("map-tokens-kernel", "`maskcore.mask_tokens` alone on int32 (256, 128)"),
 )
 _RECORD_WORKS = (

@@ -127,10 +127,10 @@ TARGETS = (
         1.0,
     ),
     Target(
-        "`mask_tokens` in that map, less its dispatch, over the kernel",
+        "the op MaskTokens on (256, 128), eager, less a raw Identity, over the kernel",
         "times",
-        ("map-tokens", "map-identities", "map-tokens-kernel"),
-        lambda masked, identity, kernel: (masked - identity) / kernel,
+        ("tokens-op-eager", "identity-eager", "map-tokens-kernel"),
+        lambda op, identity, kernel: (op - identity) / kernel,
         2.0,
     ),
 )

@@ -168,3 +168,40 @@ def test_kernel_of_mask_tokens_on_the_batch_of_the_map(
             lambda: maskcore.mask_tokens(ids, rows, **options),
             rows_per_call=1,
         )
+
+
+def test_op_of_mask_tokens_eager(benchmark: Any, maskable: NDArray[np.uint8]) -> None:
+    """Called raw, with tensors for arguments, so that the batch and not Python is measured."""
+    tf = libraries.load("tensorflow")
+    import tfshim
+
+    ids, rows, row_ids = _tokens(maskable)
+    tensors = {
+        "input_ids": tf.constant(ids),
+        "replacement_thresholds": tf.constant([3435973837, 3865470566], tf.int64),  # 0.8, 0.1
+        "random_ids": tf.range(len(workload.SPECIAL_IDS), workload.VOCAB_SIZE),
+        "special_ranges": tf.constant([[0, len(workload.SPECIAL_IDS) - 1]], tf.int64),
+        "num_tokens_to_mask": tf.constant(0, tf.int64),
+        "length_thresholds": tf.constant([35747, 53620]),  # 1, 1/2, 1/3
+        "seed": tf.constant(workload.SEED, tf.int64),
+        "epoch": tf.constant(0, tf.int64),
+        "row_ids": tf.constant(row_ids),
+        "maskable_positions": [tf.constant(rows)],
+        "word_ids": [],
+        "segment_ids": [],
+    }
+    settings = {
+        "mask_id": workload.MASK_ID,
+        "ratio_e9": round(workload.MASKING_RATIO * 10**9),
+        "wants_labels": 1,
+        "wants_predictions": 0,
+    }
+    op = tfshim.raw_ops.mask_tokens
+
+    def mask() -> Any:
+        return op(**tensors, **settings)
+
+    expected = maskcore.mask_tokens(ids, rows, **_token_options(row_ids))
+    np.testing.assert_array_equal(mask().masked_ids, expected.input_ids)
+    np.testing.assert_array_equal(mask().labels[0], expected.labels)
+    measure(benchmark, "tokens-op-eager", mask, rows_per_call=1)
