@@ -27,6 +27,7 @@ from tf_support import (
     run_python,
 )
 
+import maskcore
 import tfshim
 
 pytestmark = pytest.mark.tensorflow
@@ -222,3 +223,49 @@ def test_recipe_beside_tfshim(recipe: str, order: str) -> None:
         load.reverse()
     code = DRAW + "".join(load) + DRAW_CLASSIC + DRAW_TFSHIM
     assert run_python(code) == f"{RECIPE_DRAWS}\n{TFSHIM_DRAWS}\n{addressed_rows(4)}\n"
+
+
+MASK_TOKENS = """
+ids = np.arange(10, 50, dtype=np.int32).reshape(2, 20)
+masked = classic.mask_tokens(
+    input_ids=ids,
+    replacement_thresholds=[2**31, 2**32],
+    random_ids=np.arange(60, 90, dtype=np.int32),
+    special_ranges=[[10, 12]],
+    num_tokens_to_mask=0,
+    length_thresholds=[35747, 53620],
+    seed=7,
+    epoch=1,
+    row_ids=[4, 5],
+    maskable_positions=[],
+    word_ids=[ids // 2],
+    segment_ids=[],
+    wants_labels=1,
+    wants_predictions=0,
+    mask_id=3,
+    ratio_e9=300_000_000,
+)
+print([masked.masked_ids.numpy().tolist(), masked.labels[0].numpy().tolist()])
+"""
+
+
+def test_recipe_has_the_stateless_ops(recipe: str) -> None:
+    """Under their plain names; what tfshim makes of shares and ratios, a user of the raw op makes himself."""
+    ids = np.arange(10, 50, dtype=np.int32).reshape(2, 20)
+    with maskcore.use_backend("reference"):
+        expected = maskcore.mask_tokens(
+            ids,
+            masking_ratio=0.3,
+            mask_id=3,
+            replacement=(0.5, 0.5, 0),
+            random_ids=range(60, 90),
+            special_ids=[10, 11, 12],
+            word_ids=ids // 2,
+            seed=7,
+            epoch=1,
+            row_ids=[4, 5],
+        )
+    code = (
+        "import numpy as np, tensorflow as tf\n" + LOAD_RECIPE.format(library=recipe) + MASK_TOKENS
+    )
+    assert run_python(code) == f"{[array.tolist() for array in expected]}\n"
