@@ -37,6 +37,18 @@ OPTIONS: dict[str, Any] = {
     "epoch": 3,
     "row_ids": ROW_IDS,
 }
+IDS = RANDOM.integers(0, 500, SHAPE)
+TOKENS: dict[str, Any] = {
+    "mask_id": 4,
+    "random_ids": range(10, 500),
+    "special_ids": [0, 1, 2, 3, 4],
+    "masking_ratio": 0.3,
+    "word_ids": WORDS,
+    "seed": 2**62,
+    "epoch": 3,
+    "row_ids": ROW_IDS,
+}
+OUTPUTS: tuple[dict[str, Any], ...] = ({}, {"output": "positions", "max_predictions": 9})
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64"
 
 
@@ -85,6 +97,52 @@ def eager_with_words_and_segments() -> None:
             ROWS, implementation=implementation, **{**OPTIONS, **given}
         )
         check_mask(mask, expected(**given), implementation)
+
+
+def ratios() -> None:
+    options = {**OPTIONS, "num_tokens_to_mask": None, "masking_ratio": 0.15, "max_predictions": 4}
+    for implementation in ("custom_op", "numpy_function"):
+        mask = tfshim.get_masking_position(ROWS, implementation=implementation, **options)
+        check_mask(mask, maskcore.mask_positions(ROWS, **options), implementation)
+
+
+def check_tokens(masked: Any, wanted: Any, what: str) -> None:
+    check(len(masked) == len(wanted), what)
+    for tensor, array in zip(masked, wanted, strict=True):
+        check_mask(tensor, array, what)
+
+
+def mask_tokens() -> None:
+    for dtype in ("int16", "int32", "int64"):
+        ids = IDS.astype(dtype)
+        for output in OUTPUTS:
+            wanted = maskcore.mask_tokens(ids, ROWS, **TOKENS, **output)
+            for implementation in ("custom_op", "numpy_function"):
+                options = {**TOKENS, **output, "implementation": implementation}
+                what = f"{implementation} {dtype} {output}"
+                check_tokens(tfshim.mask_tokens(ids, ROWS, **options), wanted, what)
+                function = tf.function(
+                    lambda ids, rows, options=options: tfshim.mask_tokens(ids, rows, **options),
+                    input_signature=[tf.TensorSpec([None, 40], dtype), tf.TensorSpec(None)],
+                )
+                check_tokens(function(ids, ROWS), wanted, f"{what} in a function")
+                inferred = function.get_concrete_function().structured_outputs[-1].shape
+                check(inferred.as_list() == [None, 9 if output else 40], f"{what} is {inferred}")
+
+
+def mask_tokens_in_a_dataset() -> None:
+    options = {name: value for name, value in TOKENS.items() if name not in ("row_ids", "word_ids")}
+    dataset = tf.data.Dataset.from_tensor_slices((IDS, ROW_IDS)).batch(5)
+    for output in OUTPUTS:
+        masked = dataset.map(
+            lambda ids, row_ids, output=output: tfshim.mask_tokens(
+                ids, row_ids=row_ids, **options, **output
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        batches = zip(*masked.as_numpy_iterator(), strict=True)
+        wanted = maskcore.mask_tokens(IDS, row_ids=ROW_IDS, **options, **output)
+        check_tokens([np.concatenate(parts) for parts in batches], wanted, str(output))
 
 
 def in_a_function() -> None:
@@ -147,18 +205,25 @@ class Masker(tf.Module):
     def __call__(self, rows: Any) -> Any:
         return tfshim.get_masking_position(rows, **OPTIONS)
 
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int64)])
+    def tokens(self, ids: Any) -> Any:
+        return tfshim.mask_tokens(ids, **TOKENS).input_ids
+
 
 def saved_model_in_a_fresh_process() -> None:
     with tempfile.TemporaryDirectory() as directory:
         tf.saved_model.save(Masker(), f"{directory}/model")
-        np.save(f"{directory}/rows.npy", ROWS)
+        np.savez(f"{directory}/rows.npz", rows=ROWS, ids=IDS)
         code = (
             "import sys, numpy as np, tensorflow as tf, tfshim\n"
             "model = tf.saved_model.load(sys.argv[1] + '/model')\n"
-            "np.save(sys.argv[1] + '/mask.npy', model(np.load(sys.argv[1] + '/rows.npy')))\n"
+            "given = np.load(sys.argv[1] + '/rows.npz')\n"
+            "np.savez(sys.argv[1] + '/mask.npz', mask=model(given['rows']), ids=model.tokens(given['ids']))\n"
         )
         subprocess.run([sys.executable, "-c", code, directory], check=True)
-        check_mask(np.load(f"{directory}/mask.npy"), expected(), "loaded model")
+        loaded = np.load(f"{directory}/mask.npz")
+        check_mask(loaded["mask"], expected(), "loaded model")
+        check_mask(loaded["ids"], maskcore.mask_tokens(IDS, **TOKENS).input_ids, "loaded tokens")
 
 
 CHECKS: tuple[Callable[[], None], ...] = (
@@ -166,6 +231,9 @@ CHECKS: tuple[Callable[[], None], ...] = (
     classic_op_begins_at_row_0,
     eager,
     eager_with_words_and_segments,
+    ratios,
+    mask_tokens,
+    mask_tokens_in_a_dataset,
     in_a_function,
     in_a_dataset,
     classic_op_masks_anew,
