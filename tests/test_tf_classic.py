@@ -210,7 +210,12 @@ TFSHIM_DRAWS = [addressed_rows(0), addressed_rows(3)]
 def test_recipe_alone(recipe: str) -> None:
     """The example of the document; the counter of plain names begins at 2**62, and the example took two rows."""
     look = "print(mask.shape.as_list(), int(tf.reduce_sum(mask)))\n"
-    code = DRAW + python_example(1) + look + "print(draw(masking_ops.get_masking_position))\n"
+    code = (
+        DRAW
+        + python_example("load_op_library")
+        + look
+        + "print(draw(masking_ops.get_masking_position))\n"
+    )
     draws = [addressed_rows(2**62 + 2), addressed_rows(2**62 + 5)]
     assert run_python(code, Path(recipe).parent) == f"[2, 128] 40\n{draws}\n"
 

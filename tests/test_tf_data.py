@@ -69,7 +69,7 @@ def test_masks_do_not_depend_on_batches_or_parallel_calls(
 def test_the_example_of_the_document() -> None:
     rows = {"attention_mask": ROWS, "row_id": ROW_IDS, "epoch": np.arange(NUM_ROWS)}
     scope: dict[str, Any] = {"dataset": tf.data.Dataset.from_tensor_slices(rows)}
-    exec(python_example(0), scope)
+    exec(python_example("def add_masks"), scope)
     (batch,) = scope["dataset"]
     expected = reference(ROWS, 20, seed=7, epoch=np.arange(NUM_ROWS), row_ids=ROW_IDS)
     np.testing.assert_array_equal(batch["masking_position"], expected)

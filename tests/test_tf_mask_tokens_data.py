@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_support import run_python
+from tf_support import python_example, run_python
 from tf_token_support import IMPLEMENTATIONS, OPTIONS, OUTPUTS, reference, token_ids
 
 import tfshim
@@ -47,6 +47,31 @@ def test_a_map_does_not_depend_on_batches_or_parallel_calls(
         expected = reference(ROWS, row_ids=ROW_IDS, epoch=epoch, **options)
         for got, wanted in zip(result, expected, strict=True):
             np.testing.assert_array_equal(got, wanted, strict=True)
+
+
+def test_the_example_of_the_document() -> None:
+    rows = {"input_ids": ROWS, "row_id": ROW_IDS, "epoch": np.arange(NUM_ROWS)}
+    scope: dict[str, Any] = {
+        "dataset": tf.data.Dataset.from_tensor_slices(rows),
+        "random_ids": range(10, 60),
+        "special_ids": [0, 1, 2, 3],
+    }
+    exec(python_example("def mask_ids"), scope)
+    (batch,) = scope["dataset"]
+    expected = reference(
+        ROWS,
+        mask_id=103,
+        random_ids=range(10, 60),
+        special_ids=[0, 1, 2, 3],
+        masking_ratio=0.15,
+        max_predictions=20,
+        seed=7,
+        epoch=np.arange(NUM_ROWS),
+        row_ids=ROW_IDS,
+        output="positions",
+    )
+    for name, array in expected._asdict().items():
+        np.testing.assert_array_equal(batch[name], array, name, strict=True)
 
 
 def test_an_iterator_can_be_saved(tmp_path: Path) -> None:

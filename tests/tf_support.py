@@ -64,10 +64,15 @@ def text_of_error(*arguments: Any, **options: Any) -> str:
     raise AssertionError("maskcore raised nothing")
 
 
-def python_example(number: int) -> str:
-    """Return one of the Python examples of docs/tensorflow.md."""
+def python_example(containing: str) -> str:
+    """Return the Python example of docs/tensorflow.md that contains a text."""
     text = (ROOT / "docs" / "tensorflow.md").read_text()
-    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[number]
+    (example,) = (
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        if containing in block
+    )
+    return str(example)
 
 
 def run_python(code: str, directory: Path = ROOT) -> str:
