@@ -484,6 +484,19 @@ def test_damaged_leftovers_are_built_again(begun, undisturbed):
     assert hashes(out) == undisturbed
 
 
+@pytest.mark.parametrize("num_kept", [None, 0, -1])
+def test_text_that_is_gone_is_read_again(begun, undisturbed, num_kept):
+    """A commit point of reading was believed without its run, so that no resumption could succeed."""
+    corpus, out, options = begun
+    [run] = (out / "_build" / "spill").glob("*.run")
+    if num_kept is None:
+        run.unlink()
+    else:
+        run.write_bytes(run.read_bytes()[:num_kept])
+    records.build(corpus, out, **options)
+    assert hashes(out) == undisturbed
+
+
 @pytest.mark.parametrize("moment", range(8))
 def test_publication_that_is_cut_short_is_finished(begun, monkeypatch, moment):
     """StoppedError at each rename, with old records in the folder: the manifest is there only with its files."""

@@ -129,8 +129,15 @@ def hash_slice(file: InputFile, part: ReadSlice) -> str | None:
 
 
 def read_result(folder: BuildFolder, task: int) -> ReadResult | None:
-    """Return what a task gave, None if it is not finished."""
-    return ReadResult.from_file(_commit_point(folder, task))
+    """Return what a task gave; None if it is not finished, or a run is not whole."""
+    result = ReadResult.from_file(_commit_point(folder, task))
+    if result is None or not all(_is_whole(folder.spill / run.file, run) for run in result.runs):
+        return None
+    return result
+
+
+def _is_whole(path: Path, run: RunEntry) -> bool:
+    return path.is_file() and path.stat().st_size == run.bytes
 
 
 def whole_result(plan: Plan, folder: BuildFolder) -> ReadResult | None:
