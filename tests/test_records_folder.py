@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 from pydoc_data.topics import topics
 
 import pytest
@@ -10,6 +11,7 @@ from records_helpers import hashes
 
 from maskcore import records
 from maskcore.records import MaskConfig, RecordsError
+from maskcore.records.engine import folder
 from maskcore.records.tokenising.tokenise import train_wordpiece
 
 
@@ -202,3 +204,62 @@ def test_masks_of_another_algorithm_are_not_derived(built, tmp_path):
     with pytest.raises(RecordsError, match="made for version 2 of the masking algorithm"):
         opened.masks(columns)
     assert opened.stored_masks(columns, 0).positions.shape == (10, 6)
+
+
+def test_a_corpus_with_a_name_that_is_no_utf8_is_built(tokenizer, tmp_path):
+    """The manifest, written at the very end, was refused by the codec of UTF-8."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    try:
+        (corpus / "caf\udce9.txt").write_text("One sentence.\n")
+    except OSError as error:
+        pytest.skip(f"this file system has no such names ({error})")
+    out = tmp_path / "r"
+    records.build(corpus, out, tokenizer=tokenizer, seq_length=16)
+    assert rb'"name": "caf\udce9.txt"' in (out / "MANIFEST.json").read_bytes()
+    assert records.open(out).manifest.inputs[0].name == "caf\udce9.txt"
+    before = hashes(out)
+    records.report(out)
+    assert hashes(out) == before
+
+
+def test_a_vocabulary_of_the_users_is_nothing_that_a_build_wrote(corpus, tokenizer, tmp_path):
+    """It was taken for a build's own, and removed when the records came."""
+    out = tmp_path / "r"
+    out.mkdir()
+    (out / "vocab.txt").write_text("[PAD]\n")
+    with pytest.raises(RecordsError, match=r"holds 'vocab\.txt', which no build wrote"):
+        records.build(corpus, out, tokenizer=tokenizer, seq_length=16)
+    assert (out / "vocab.txt").read_text() == "[PAD]\n"
+
+
+def test_records_that_appear_while_a_build_waits_for_the_lock_are_kept(
+    corpus, tokenizer, tmp_path, monkeypatch
+):
+    """A build that found no records looked no second time, and replaced those of another one."""
+    out = tmp_path / "r"
+    arguments = {"tokenizer": tokenizer, "seq_length": 16, "workers": 1}
+    real = folder._lock
+
+    def lock(*place):
+        monkeypatch.undo()
+        shutil.copytree(finished, out, dirs_exist_ok=True)
+        return real(*place)
+
+    finished = tmp_path / "finished"
+    records.build(corpus, finished, **arguments)
+    monkeypatch.setattr(folder, "_lock", lock)
+    with pytest.raises(RecordsError, match="holds records; pass another folder"):
+        records.build(corpus, out, **{**arguments, "seq_length": 32})
+    assert hashes(out) == hashes(finished)
+
+
+def test_what_a_killed_report_leaves_is_no_obstacle(corpus, tokenizer, tmp_path):
+    """`report.json.tmp` made the folder one that holds something foreign."""
+    out = tmp_path / "r"
+    arguments = {"tokenizer": tokenizer, "seq_length": 16, "workers": 1}
+    records.build(corpus, out, **arguments)
+    before = hashes(out)
+    (out / "report.json.7-0a1b2c3d.attempt").write_text("half")
+    records.build(corpus, out, **arguments, overwrite=True)
+    assert hashes(out) == before

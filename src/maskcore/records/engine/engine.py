@@ -173,6 +173,7 @@ def run_build(request: BuildRequest) -> Manifest:
     target = BuildFolder(request.folder)
     target.check(request.overwrite, [Path(file.path) for file in request.inputs])
     with _readable_errors(request.folder), target.lock():
+        target.check(request.overwrite, [])  # again: another build may have ended since
         if not (target.is_publishing and _finish_publishing(request, target)):
             _begin_or_resume(request, target)
             target.publish(_Build(request, target).run())

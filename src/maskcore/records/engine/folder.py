@@ -34,7 +34,8 @@ PLAN_FILE = "_plan.json"
 ATTEMPT_SUFFIX = ".attempt"
 _OUR_FILES = re.compile(
     r"part-\d{5}-of-\d{5}(-L\d+)?\.(tfrecord|parquet)"
-    rf"|tokenizer\.(json|model)|vocab\.txt|report\.(json|html)|{re.escape(MANIFEST_FILE)}"
+    rf"|tokenizer\.(json|model)|report\.(json|html)(\.[\w-]+{re.escape(ATTEMPT_SUFFIX)})?"
+    rf"|{re.escape(MANIFEST_FILE)}"
 )
 # A killed build's workers end when they next look at the pipe; the native calls they may be in last
 # well below a second.
@@ -76,9 +77,14 @@ def attempt(path: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file whole."""
+    """Write a file whole.
+
+    Names of files that are no UTF-8 have surrogates (PEP 383), which appear as JSON escapes them.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
     with writing(path) as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
+        stream.write(content)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -246,8 +252,9 @@ class BuildFolder:
     def _remove_old(self, names: Sequence[str]) -> None:
         (self.folder / MANIFEST_FILE).unlink(missing_ok=True)
         flush_folder(self.folder)
+        new = frozenset(names)
         for name in os.listdir(self.folder):
-            is_moved = name in names and not (self.build / name).exists()
+            is_moved = name in new and not (self.build / name).exists()
             if _OUR_FILES.fullmatch(name) and not is_moved:
                 (self.folder / name).unlink()
 

@@ -16,6 +16,7 @@ from maskcore.records.engine.pool import Reporter
 from maskcore.records.engine.scatter import no_text
 from maskcore.records.engine.spill import RunEntry, SpillReader
 from maskcore.records.reading.documents import Document
+from maskcore.records.tokenising import huggingface, sentencepiece_model
 from maskcore.records.tokenising.subword_training import trained
 from maskcore.records.tokenising.tokenise import Tokeniser, load_tokeniser
 
@@ -27,7 +28,7 @@ NUM_PASSES = 2  # `trained_wordpiece` counts characters first
 # Handed to the trainer at a time, for its threads to share.
 BATCH_BYTES = 1 << 20
 
-_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt")
+_FILES = (huggingface.FILE_NAME, sentencepiece_model.FILE_NAME)
 
 
 def store_tokeniser(tokeniser: Tokeniser, folder: BuildFolder) -> None:

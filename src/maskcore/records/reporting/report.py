@@ -20,6 +20,7 @@ import numpy as np
 from maskcore.config import MaskConfig
 from maskcore.records._errors import RecordsError
 from maskcore.records.encoding.schema import row_format
+from maskcore.records.engine.folder import write_file
 from maskcore.records.manifest import Manifest
 from maskcore.records.reader import Records, open_records
 from maskcore.records.reporting.mask_statistics import MaskCounts, expected_shares
@@ -357,7 +358,5 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     unit = MASKED_UNIT if opened.manifest.schema == "bert" else None
     figures, page = make_report(opened.manifest, tokeniser, _statistics_of(opened, tokeniser), unit)
     for name, content in ((REPORT_FILE, figures), (REPORT_PAGE, page)):
-        temporary = opened.folder / f"{name}.tmp"
-        temporary.write_text(content, encoding="utf-8", newline="")
-        os.replace(temporary, opened.folder / name)
+        write_file(opened.folder / name, content)
     return opened.folder / REPORT_PAGE
