@@ -3,6 +3,8 @@
 
 import functools
 import json
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -373,6 +375,45 @@ def test_the_table_reads_no_text_that_is_no_utf8_beyond_its_end():
         assert num_sentences == text.count(b"\n")
         assert missing.count(b"\n") <= 2
         table.fill(np.empty(0, np.int32), np.zeros(missing.count(b"\n"), np.int64))
+
+
+WITHOUT_MEMORY = """
+import resource
+import numpy as np
+from maskcore.records._word_cache import WordTable
+
+classes = bytes(code != 32 and code != 10 for code in range(128))
+table = WordTable(classes, bytes(64), 1)
+text = b" ".join(b"%07d" % n for n in range(2_000_000)) + b"\\n"
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+limits = resource.getrlimit(resource.RLIMIT_AS)
+for spare in range(1 << 20, 90 << 20, 7 << 20):  # so that each of the arrays is the one that cannot grow
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare, limits[1]))
+    try:
+        table.split(text, 1 << 40, 1 << 40)
+    except MemoryError:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    else:
+        raise SystemExit(f"{spare} bytes were enough")
+    assert table.split(b"one two one\\n", 1 << 40, 1 << 40) == (1, b"one\\ntwo\\n"), spare
+    assert table.fill(np.arange(3, dtype=np.int32), np.array([1, 2])) == 4
+    ids, lengths = np.empty(4, np.int32), np.empty(1, np.int64)
+    table.gather(ids, lengths)
+    assert (ids.tolist(), lengths.tolist()) == ([0, 1, 2, 0], [4])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_a_table_without_memory_is_empty_and_sound():
+    """What had grown and what had not stayed as it was: keys were read beyond their end, or for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_flat_ids_of_no_texts():

@@ -46,7 +46,7 @@ maskcore_word_cache* maskcore_word_cache_open(const maskcore_chunk_rule* rule);
 void maskcore_word_cache_close(maskcore_word_cache* cache);
 
 /* Cuts a text in which a line end stands behind every sentence. A table of more than max_entries or max_bytes is
- * emptied before, so it exceeds them by what one text holds. */
+ * emptied before, so it exceeds them by what one text holds; without memory it is empty afterwards. */
 int32_t maskcore_word_cache_split(maskcore_word_cache* cache, const uint8_t* text, int64_t num_bytes,
                                   int64_t max_entries, int64_t max_bytes, maskcore_split_text* found);
 

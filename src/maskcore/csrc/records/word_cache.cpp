@@ -5,6 +5,8 @@
 // never depend on what the table holds: a chunk that is missing is asked for.
 #include "word_cache.hpp"
 
+#include <new>
+
 #include "maskcore_word_cache.h"
 
 namespace maskcore {
@@ -107,6 +109,14 @@ bool WordCache::add_chunk(const uint8_t* key, uint64_t size) noexcept {
 bool WordCache::split(const uint8_t* text, uint64_t num_bytes, uint64_t max_entries, uint64_t max_bytes) noexcept {
   // What an interrupted caller left without ids is asked for again.
   if (entries_.size() > max_entries || size_bytes() > max_bytes) empty();
+  if (add_text(text, num_bytes)) return true;
+  empty();  // without memory an entry may lack its key or its slot
+  chunks_.release();
+  chunks_of_sentence_.release();
+  return false;
+}
+
+bool WordCache::add_text(const uint8_t* text, uint64_t num_bytes) noexcept {
   chunks_.clear();
   chunks_of_sentence_.clear();
   const bool drops_space = (rule.flags & MASKCORE_CHUNKS_DROP_SPACE) != 0;
@@ -212,9 +222,9 @@ maskcore_word_cache* maskcore_word_cache_open(const maskcore_chunk_rule* rule) {
   for (int64_t i = 0; i < rule->num_classes; ++i) {
     if (rule->classes[i] > 7) return nullptr;
   }
-  void* memory = calloc(1, sizeof(maskcore_word_cache));
+  void* memory = malloc(sizeof(maskcore_word_cache));
   if (memory == nullptr) return nullptr;
-  auto* cache = static_cast<maskcore_word_cache*>(memory);  // all zero is the empty cache
+  auto* cache = new (memory) maskcore_word_cache;  // not the allocating one, which is of the C++ runtime
   if (!cache->cache.rule.classes.append(rule->classes, size(rule->num_classes))) {
     maskcore_word_cache_close(cache);
     return nullptr;

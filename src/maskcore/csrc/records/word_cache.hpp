@@ -107,6 +107,7 @@ class WordCache {
 
   void empty() noexcept;
   uint64_t size_bytes() const noexcept;
+  bool add_text(const uint8_t* text, uint64_t num_bytes) noexcept;
   bool add_chunk(const uint8_t* key, uint64_t size) noexcept;
   bool grow() noexcept;
 
