@@ -12,6 +12,7 @@ import sys
 from tfshim import raw_ops
 from tfshim._implementations import ImplementationStatus, available_implementations
 from tfshim._op_library import register_ops
+from tfshim.dataset import masked_dataset
 from tfshim.masking import get_masking_position
 from tfshim.records import parse_records
 from tfshim.tokens import mask_tokens
@@ -21,6 +22,7 @@ __all__ = [
     "available_implementations",
     "get_masking_position",
     "mask_tokens",
+    "masked_dataset",
     "parse_records",
     "raw_ops",
     "register_ops",
