@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Worker processes: what is handed out comes back once, and every end of a worker is noticed."""
 
+import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +24,14 @@ class Squarer:
             raise RecordsError("a.txt: bad; correct it")
         if task == "raise strange":
             raise StrangeError("one", "two")
+        if task == "raise stay":
+            raise StayingError(os.getpid())
         if task == "exit":
             os._exit(7)
         if task == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if task == "nameless signal":
+            os.kill(os.getpid(), signal.SIGRTMIN + 1)
         if task == "print":
             print("this is no answer")  # noqa: T201 - a library might
             os.write(1, b"nor this")
@@ -41,6 +49,15 @@ class StrangeError(Exception):
 
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
+
+
+class StayingError(Exception):
+    """Can be made again in the process where it was raised, and in no other."""
+
+    def __init__(self, pid):
+        super().__init__(pid)
+        if os.getpid() != pid:
+            raise TypeError(f"belongs to process {pid}")
 
 
 POOLS = [InProcess(Squarer), Pool(Squarer, 1), Pool(Squarer, 3)]
@@ -79,8 +96,21 @@ def test_a_worker_that_dies_is_an_error_of_one_line(num_workers):
         pytest.raises(WorkerDiedError, match="ended with code 7"),
     ):
         list(pool.run(["exit"], Counter().update))
+    if hasattr(signal, "SIGRTMIN"):
+        name = f"was killed by signal {signal.SIGRTMIN + 1}"
+        with Pool(Squarer, num_workers) as pool, pytest.raises(WorkerDiedError, match=name):
+            list(pool.run(["nameless signal"], Counter().update))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("run the same command again to resume")
+
+
+def test_an_answer_that_cannot_be_read_is_an_error():
+    """The thread that read it ended, and the build waited for ever."""
+    with (
+        Pool(Squarer, 1) as pool,
+        pytest.raises(RuntimeError, match=r"cannot be read here: TypeError\('belongs to process"),
+    ):
+        list(pool.run(["raise stay"], Counter().update))
 
 
 def test_what_workers_print_is_no_answer(capfd):
@@ -96,6 +126,30 @@ def test_workers_are_processes_of_their_own():
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_pool_that_cannot_start_leaves_no_workers(monkeypatch):
+    """Those that had started went on waiting, and with them the lock of the folder."""
+    started = []
+    real = subprocess.Popen
+
+    def popen(*arguments, **options):
+        if len(started) == 2:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        started.append(real(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(OSError, match="temporarily unavailable"), Pool(Squarer, 3):
+        pass
+    assert [process.poll() for process in started] == [-signal.SIGKILL] * 2
+
+
+def test_what_import_passes_over_in_its_path_is_passed_over(monkeypatch):
+    """A `pathlib.Path` in `sys.path` has no JSON."""
+    monkeypatch.setattr(sys, "path", [Path("a"), *sys.path])
+    with Pool(Squarer, 1) as pool:
+        assert list(pool.run([3], Counter().update)) == [(3, 9)]
 
 
 def test_this_process_keeps_its_environment(monkeypatch):

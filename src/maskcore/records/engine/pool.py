@@ -22,7 +22,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, Protocol
 
 from maskcore.records._errors import RecordsError
@@ -174,8 +174,12 @@ class Pool:
 
     def __enter__(self) -> Pool:
         # All at once, and before there is work for each: they take half a second to start.
-        for _ in range(self._num_workers):
-            self._start()
+        try:
+            for _ in range(self._num_workers):
+                self._start()
+        except BaseException:  # those that have started would wait, and hold what they inherited
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -194,16 +198,19 @@ class Pool:
 
     def _start(self) -> None:
         number = len(self._processes)
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
+        folders = [entry for entry in sys.path if isinstance(entry, str)]  # as `import` sees it
+        with ExitStack() as stack:
+            stderr = stack.enter_context(tempfile.TemporaryFile())
+            process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, json.dumps(folders)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=self._environment,
+                pass_fds=self._keep_open,
+            )
+            stack.pop_all()  # it is closed with the pool
         self._stderr.append(stderr)
-        process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=self._environment,
-            pass_fds=self._keep_open,
-        )
         self._processes.append(process)
         thread = threading.Thread(target=self._listen, args=(number, process), daemon=True)
         self._threads.append(thread)
@@ -218,6 +225,10 @@ class Pool:
                     kind, content = pickle.load(stream)
                 except (EOFError, pickle.UnpicklingError, OSError):
                     break  # killed, perhaps within a message
+                except Exception as error:  # whatever a foreign class raises when it is made again
+                    problem = f"an answer of process {process.pid} cannot be read here: {error!r}"
+                    self._messages.put((number, "failed", (RuntimeError(problem), "")))
+                    break
                 self._messages.put((number, kind, content))
         self._messages.put((number, "exit", process.wait()))
 
@@ -272,11 +283,18 @@ class Pool:
         said = stderr.read().decode("utf-8", "replace").strip().splitlines()
         how = f"ended with code {code}"
         if code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
+            how = f"was killed by {_signal_name(-code)}"
             if -code == signal.SIGKILL:
                 how += ", as the system does where memory runs out"
         last = f" ({said[-1]})" if said else ""
         return WorkerDiedError(f"worker process {process.pid} {how}{last}; {_REMEDY}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def serve() -> None:
