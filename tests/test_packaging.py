@@ -125,7 +125,8 @@ def test_metadata(native_wheel: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert extras == {"numba", "build", "tensorflow", "all"}
+    records = {"build", "parquet", "zstd", "sentencepiece", "remote"}
+    assert extras == records | {"numba", "tensorflow", "all"}
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert required == ["numpy>=1.24"]
 
