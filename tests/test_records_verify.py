@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import tracemalloc
 from pydoc_data.topics import topics
 
 import numpy as np
@@ -16,7 +17,7 @@ from maskcore.records.encoding.encoders import make_encoder
 from maskcore.records.encoding.schema import row_format, stored_columns
 from maskcore.records.tokenising.tokenise import train_wordpiece
 from maskcore.records.verifying.row_checks import row_problem
-from maskcore.records.verifying.row_id_set import RowIdSet
+from maskcore.records.verifying.row_id_set import MAX_HELD, RowIdSet
 
 FORMS = {
     "plain": {},
@@ -363,3 +364,20 @@ def test_repeated_numbers_are_found_with_little_memory(max_held):
         assert found.duplicates(1).tolist() == [0]
     with RowIdSet(max_held) as found:
         assert found.duplicates(10).tolist() == []
+
+
+@pytest.mark.parametrize("num_added", [1 << 18, 3 << 18])
+def test_row_ids_take_twice_the_memory_of_those_that_are_held(num_added):
+    """With 2**25 ids that was more than the 400 MB that `verify` documents."""
+    random = np.random.default_rng(9)
+    parts = [random.integers(0, 2**63, 1 << 12) for _ in range(num_added >> 12)]
+    with RowIdSet(1 << 18) as found:
+        tracemalloc.start()
+        for part in parts:
+            found.add(part.copy())
+        assert found.duplicates(10).size == 0
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 2.3 * 8 * (1 << 18)
+    interpreter_bytes = 60 << 20
+    assert 2.3 * 8 * MAX_HELD + interpreter_bytes < 400e6

@@ -7,6 +7,7 @@ Owns where row ids are kept while a folder is verified. Knows nothing of rows.
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ __all__ = ["RowIdSet"]
 
 Ints = NDArray[np.int64]
 
-# 256 MB of ids.
-MAX_HELD = 1 << 25
-# Row ids are hashes, so that their top bits divide them evenly: 2**31 ids are 32 MB a bucket.
-BUCKET_BITS = 6
+# 128 MB of ids, and as much again while they are put together.
+MAX_HELD = 1 << 24
+# Row ids are hashes, so that their top bits divide them evenly: 2**31 ids are 64 MB a bucket.
+BUCKET_BITS = 8
 _ID_BITS = 63
 
 
@@ -59,26 +60,32 @@ class RowIdSet:
     def _spill(self) -> None:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="maskcore-row-ids-")
-        for row_ids in self._held:
-            buckets = row_ids >> (_ID_BITS - BUCKET_BITS)
-            order = np.argsort(buckets, kind="stable")
-            bounds = np.searchsorted(buckets[order], np.arange((1 << BUCKET_BITS) + 1))
-            for bucket in np.flatnonzero(np.diff(bounds)).tolist():
+        row_ids = self._take_held()
+        row_ids.sort()
+        buckets = np.arange(1, 1 << BUCKET_BITS) << (_ID_BITS - BUCKET_BITS)
+        bounds = [0, *np.searchsorted(row_ids, buckets).tolist(), len(row_ids)]
+        for bucket, (start, stop) in enumerate(pairwise(bounds)):
+            if start < stop:
                 with Path(self._folder.name, str(bucket)).open("ab") as stream:
-                    stream.write(row_ids[order[bounds[bucket] : bounds[bucket + 1]]].tobytes())
+                    stream.write(row_ids[start:stop].data)
+
+    def _take_held(self) -> Ints:
+        row_ids = np.concatenate([np.empty(0, np.int64), *self._held])
         self._held, self._num_held = [], 0
+        return row_ids
 
     def duplicates(self, limit: int) -> Ints:
         """Return ids that were added more than once, ascending, `limit` at most."""
         if self._folder is None:
-            return _repeated(self._held)[:limit]
+            self._held = [self._take_held()]
+            self._num_held = len(self._held[0])
+            return _repeated(self._held[0])[:limit]
         self._spill()
         files = sorted(Path(self._folder.name).iterdir(), key=lambda path: int(path.name))
-        found = [_repeated([np.fromfile(path, np.int64)])[:limit] for path in files]
+        found = [_repeated(np.fromfile(path, np.int64))[:limit] for path in files]
         return np.concatenate(found)[:limit]
 
 
-def _repeated(parts: list[Ints]) -> Ints:
-    row_ids = np.concatenate([np.empty(0, np.int64), *parts])
+def _repeated(row_ids: Ints) -> Ints:
     row_ids.sort()
     return np.unique(row_ids[1:][row_ids[1:] == row_ids[:-1]])

@@ -39,7 +39,7 @@ BYTES_WORTH_A_WORKER = 32 << 20
 MAX_DUPLICATES_TOLD = 5
 
 _WORKERS = _checks.IntegerRange(
-    "workers", 1, 1 << 16, "in [1, 65536)", "None takes as many as there are cores"
+    "workers", 1, 1 << 16, "in [1, 65536)", "leave it out for as many as there are cores"
 )
 
 
@@ -105,7 +105,7 @@ def verify(
     Notes
     -----
     Memory stays below 400 MB for any number of rows, 100 MB for each worker apart: row ids go to
-    temporary files where there are more than 32 million.
+    temporary files where there are more than 16 million.
 
     Examples
     --------
