@@ -210,6 +210,17 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         (["{corpus}", "--out", "{out}", "--vocab-size", "3"], "vocab_size must be >= 32, got 3"),
         (["{corpus}"], "the following arguments are required: --out"),
         (["{tmp}/missing.txt", "--out", "{out}"], "missing.txt: cannot be read (no such file or folder)"),
+        # Was the working folder, all of it.
+        (["", "--out", "{out}"], "corpus: an empty path; name a file"),
+        (["{corpus}", "--out", ""], "out: an empty path; name the folder to make"),
+        # Were ignored: JSONL called .txt was read with its braces.
+        (["{corpus}", "--out", "{out}", "--text-field", "body"], "got text_field (--text-field) 'body'"),
+        (["{corpus}", "--out", "{out}", "--id-field", "id"], "corpus.txt: plain text has no fields, got id_field"),
+        (["{corpus}", "--out", "{out}", "--bins", "32,64", "--seq-length", "512"], "--seq-length: not allowed with"),
+        (["{corpus}", "--out", "{out}", "--vocab-size", "99", "--tokenizer", "{tmp}/t.json"], "--tokenizer: not allowed with"),
+        # Was "no text".
+        (["{tmp}/one.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json", "--pairs", "sop"],
+         "one.txt: no rows, as no document has two tokens to make a pair of (1 token skipped)"),
         (["{tmp}/empty.txt", "--out", "{out}"], "empty.txt: no text in the corpus"),
         (["{tmp}/empty.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json"], "no text in the corpus"),
         (["{tmp}/blank.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json"], "no text in the corpus"),
@@ -217,7 +228,8 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         (["{corpus}", "--out", "{corpus}/x"], "corpus.txt cannot be written to; pass another folder"),
         (["{corpus}", "--out", "{tmp}/t.json"], "t.json: is a file; pass a folder"),
         (["{corpus}", "--out", "{tmp}"], "which belongs to the corpus; put the records elsewhere"),
-        (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/none.json"], "none.json: No such file"),
+        (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/none.json"],
+         "none.json: the tokenizer cannot be read (No such file or directory)"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{corpus}"], "a vocab.txt has one piece a line"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/binary"], "not a tokenizer.json"),
         (["{corpus}", "--out", "{out}", "--tokenizer", "{tmp}/bare.json"], "the vocabulary lacks [CLS] or <s>"),
@@ -226,6 +238,7 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
 def test_bad_input_is_one_line_and_exit_code_2(corpus, tmp_path, capsys, arguments, problem):
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "blank.txt").write_text(" \n\n\t\n")
+    (tmp_path / "one.txt").write_text("a\n")
     (tmp_path / "binary").write_bytes(b"P\x89NG\x00\xff")
     tokenizer = json.loads(train_wordpiece([SENTENCES], 64).json_text)
     (tmp_path / "t.json").write_text(json.dumps(tokenizer))

@@ -46,9 +46,9 @@ def test_every_option_reaches_the_build():
     """The command line and the Python API have the same names, but --format and --split-sentences."""
     parser = main.__globals__["_parser"]()
     args = parser.parse_args([
-        "build", "a", "b", "--out", "r", "--tokenizer", "t", "--vocab-size", "99", "--text-format", "jsonl",
+        "build", "a", "b", "--out", "r", "--tokenizer", "t", "--text-format", "jsonl",
         "--text-field", "body", "--id-field", "id", "--on-bad-text", "skip", "--split-sentences", "ko",
-        "--word-separator", "U+200B", "--seq-length", "64", "--bins", "32,64", "--pairs", "sop",
+        "--word-separator", "U+200B", "--bins", "32,64", "--pairs", "sop",
         "--short-seq-prob", "0.2", "--pack", "--mask-epochs", "2", "--dupe-factor", "3", "--schema", "bert",
         "--layout", "compact", "--format", "parquet", "--num-shards", "5", "--workers", "4", "--overwrite",
         "--verify", "--mask-unit", "token", "--max-n", "2", "--masking-ratio", "0.2",
@@ -60,8 +60,8 @@ def test_every_option_reaches_the_build():
         mask_unit="token", max_n=2, masking_ratio=0.2, max_predictions=7, seed=11
     )
     expected = {
-        "tokenizer": "t", "vocab_size": 99, "text_format": "jsonl", "text_field": "body", "id_field": "id",
-        "on_bad_text": "skip", "sentence_splitting": "ko", "word_separator": "\u200b", "seq_length": 64,
+        "tokenizer": "t", "vocab_size": 30522, "text_format": "jsonl", "text_field": "body", "id_field": "id",
+        "on_bad_text": "skip", "sentence_splitting": "ko", "word_separator": "\u200b", "seq_length": 128,
         "bins": (32, 64), "pairs": "sop", "short_seq_prob": 0.2, "pack": True, "mask": mask,
         "mask_epochs": 2, "dupe_factor": 3, "schema": "bert", "layout": "compact",
         "file_format": "parquet", "num_shards": 5, "workers": 4, "overwrite": True, "verify": True,
@@ -70,6 +70,10 @@ def test_every_option_reaches_the_build():
     for name in ("workers", "overwrite", "verify"):
         del expected[name]
     assert build_arguments(args, dry_run=True) == expected
+    args = parser.parse_args(
+        ["build", "a", "--out", "r", "--vocab-size", "99", "--seq-length", "64"]
+    )
+    assert (args.vocab_size, args.seq_length) == (99, 64)
 
 
 def test_defaults_are_those_of_the_python_api(corpus, tokenizer, tmp_path):
@@ -98,6 +102,17 @@ def test_bins_and_pairs_are_summed_up(corpus, tokenizer, tmp_path, capsys):
     assert re.fullmatch(
         r"[\d.]+ s \(reading [\d.]+ s, rows [\d.]+ s\), \S+ tokens/s", facts["time"]
     )
+
+
+def test_one_of_a_kind_is_noted_in_the_singular(tokenizer, tmp_path, capsys):
+    """It was "1 documents were skipped"."""
+    (tmp_path / "a.txt").write_bytes(b"fine\n\nbad \xff\n")
+    command = ["build", str(tmp_path / "a.txt"), "--out", str(tmp_path / "r"), "--tokenizer",
+               str(tokenizer), "--on-bad-text", "skip"]  # fmt: skip
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "note       1 document skipped for bad text\n" in out
+    assert " bytes skipped for bad text\n" in out
 
 
 def test_a_dry_run_writes_nothing_and_tells_what_the_build_makes(

@@ -132,6 +132,9 @@ def test_missing_and_empty_inputs_are_refused(tmp_path):
     for given in ([tmp_path], [f"{tmp_path}/*.txt"], []):
         with pytest.raises(RecordsError, match="no files to read"):
             find_inputs(given)
+    for given in ("", [tmp_path, ""]):
+        with pytest.raises(RecordsError, match="corpus: an empty path; name a file"):
+            find_inputs(given)
     with pytest.raises(RecordsError, match=r"missing: cannot be read \(no such file or folder\)"):
         find_inputs(f"{tmp_path}/missing/*.txt")
     with pytest.raises(ValueError, match=r"text_format must be 'auto' or .* got 'csv'"):

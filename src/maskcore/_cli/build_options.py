@@ -109,21 +109,23 @@ def add_text(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_tokenizer(parser: argparse.ArgumentParser) -> None:
-    add = _group(parser, "tokenizer")
-    add("--tokenizer", metavar="FILE",
+    group = parser.add_argument_group("tokenizer")
+    either = group.add_mutually_exclusive_group().add_argument
+    either("--tokenizer", metavar="FILE",
         help="tokenizer.json, vocab.txt or SentencePiece .model (default: a WordPiece is trained)")  # fmt: skip
-    add("--vocab-size", type=int, default=DEFAULT_VOCAB_SIZE, metavar="N",
+    either("--vocab-size", type=int, default=DEFAULT_VOCAB_SIZE, metavar="N",
         help="entries of a trained tokenizer, at most (default %(default)s)")  # fmt: skip
-    add("--word-separator", type=character, metavar="CHAR",
+    group.add_argument("--word-separator", type=character, metavar="CHAR",
         help="character between words, such as U+200B, where the text was cut into words before; it "
         "is taken out, and words begin there")  # fmt: skip
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
-    add = _group(parser, "rows")
-    add("--seq-length", type=int, default=128, metavar="N",
+    group = parser.add_argument_group("rows")
+    either, add = group.add_mutually_exclusive_group().add_argument, group.add_argument
+    either("--seq-length", type=int, default=128, metavar="N",
         help="tokens in a row, padding included (default %(default)s)")  # fmt: skip
-    add("--bins", type=lengths, metavar="N,N",
+    either("--bins", type=lengths, metavar="N,N",
         help="several row lengths, each with its own shards, in place of --seq-length")  # fmt: skip
     add("--pairs", choices=("none", "sop", "nsp"), default="none",
         help="two segments a row: ALBERT's sentence order, BERT's next sentence (default %(default)s)")  # fmt: skip

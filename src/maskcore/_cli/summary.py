@@ -22,19 +22,19 @@ __all__ = ["print_facts", "print_plan", "print_summary"]
 
 Fact = tuple[str, str]
 
-# Count of the manifest -> what a user should know if it is not 0.
+# Count of the manifest -> of what, and what a user should know if it is not 0.
 _NOTES = {
-    "documents_skipped": "documents were skipped, as their text is bad",
-    "bytes_skipped": "bytes were skipped, as their text is bad",
-    "characters_replaced": "characters stand for bad text",
-    "documents_cut": "documents were cut into parts, being long",
-    "lines_cut": "lines were cut, being long",
-    "documents_without_tokens": "documents gave no token",
-    "sentences_without_tokens": "sentences gave no token",
-    "sentences_cut": "sentences do not fit and were cut at a word",
-    "words_cut": "words are longer than a row and were cut",
-    "special_tokens_in_text": "special tokens stand in the text; they are never masked",
-    "pairs_without_partner": "rows follow on, as no other document was at hand",
+    "documents_skipped": ("document", "skipped for bad text"),
+    "bytes_skipped": ("byte", "skipped for bad text"),
+    "characters_replaced": ("character", "replaced for bad text"),
+    "documents_cut": ("document", "cut into parts, being long"),
+    "lines_cut": ("line", "cut, being long"),
+    "documents_without_tokens": ("document", "without a token"),
+    "sentences_without_tokens": ("sentence", "without a token"),
+    "sentences_cut": ("sentence", "cut at a word, for want of room in a row"),
+    "words_cut": ("word", "cut between two tokens, for want of room in a row"),
+    "special_tokens_in_text": ("special token", "in the text, never masked"),
+    "pairs_without_partner": ("row", "of real neighbours, as no other document was at hand"),
 }
 _STAGES = {"read": "reading", "train": "vocabulary", "build": "rows", "verify": "checking"}
 
@@ -201,6 +201,6 @@ def _time(seconds: float, stages: Mapping[str, float], tokens_done: int) -> str:
 
 
 def _notes(counts: Mapping[str, Any]) -> Iterator[Fact]:
-    for name, meaning in _NOTES.items():
+    for name, (noun, meaning) in _NOTES.items():
         if counts.get(name):
-            yield "note", f"{counts[name]:,} {meaning}"
+            yield "note", f"{count_of(counts[name], noun)} {meaning}"

@@ -20,7 +20,7 @@ from maskcore.records.engine.engine import BuildRequest, run_build
 from maskcore.records.engine.estimate import Estimate, estimate
 from maskcore.records.engine.plan import BuildOptions, Plan, make_plan
 from maskcore.records.manifest import Manifest
-from maskcore.records.reading.inputs import InputFile, find_inputs
+from maskcore.records.reading.inputs import InputFile, check_fields, find_inputs
 from maskcore.records.reading.storage import is_remote
 from maskcore.records.tokenising.tokenise import (
     DEFAULT_VOCAB_SIZE,
@@ -32,7 +32,7 @@ from maskcore.records.tokenising.tokenise import (
 __all__ = ["build", "plan"]
 
 _WORKERS = _checks.IntegerRange(
-    "workers", 1, 1 << 12, "in [1, 4096)", "None takes as many as there are cores"
+    "workers", 1, 1 << 12, "in [1, 4096)", "leave it out for as many as there are cores"
 )
 
 PathLike = str | os.PathLike[str]
@@ -183,6 +183,8 @@ def build(
         layout=layout,
         file_format=file_format,
     )
+    if not os.fspath(out):
+        raise RecordsError("out: an empty path; name the folder to make")
     if is_remote(os.fspath(out)):
         raise RecordsError(
             f"{out}: records are built in a local folder; pass one, and copy it there"
@@ -265,6 +267,7 @@ def _prepared(
     num_shards: int | None,
 ) -> _Prepared:
     inputs = find_inputs(corpus, text_format=options.text_format)
+    check_fields(inputs, text_field=options.text_field, id_field=options.id_field)
     tokeniser = None if tokenizer is None else load_tokeniser(tokenizer, options.word_separator)
     sha256 = None if tokeniser is None else tokeniser.sha256
     made = make_plan(inputs, options, tokenizer_sha256=sha256, num_shards=num_shards)

@@ -13,7 +13,7 @@ import maskcore
 from maskcore.records.engine.accounts import UnitCounts, manifest_counts
 from maskcore.records.engine.folder import BuildFolder, write_file
 from maskcore.records.engine.plan import Plan
-from maskcore.records.engine.scatter import ReadResult, input_hashes, no_text
+from maskcore.records.engine.scatter import ReadResult, input_hashes, no_rows
 from maskcore.records.engine.unit import encoders_of, unit_result
 from maskcore.records.manifest import (
     MANIFEST_FILE,
@@ -50,7 +50,8 @@ def assemble(plan: Plan, read: ReadResult, tokeniser: Tokeniser, folder: BuildFo
         statistics.unk_id = of_unit.unk_id
         statistics.merge(of_unit)
     if counts.rows.rows == 0:
-        raise no_text([file.name for file in plan.inputs])
+        names = [file.name for file in plan.inputs]
+        raise no_rows(names, sum(counts.rows.skipped.values()))
     all_counts = {
         **manifest_counts(read.counts, counts, plan.options.dupe_factor),
         **statistics.document_counts(),

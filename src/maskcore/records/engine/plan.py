@@ -47,7 +47,11 @@ _MASK_EPOCHS = _checks.IntegerRange(
     "mask_epochs", 0, 2**31, "in [0, 2**31)", "0 stores no masks; readers derive them"
 )
 _NUM_SHARDS = _checks.IntegerRange(
-    "num_shards", 1, MAX_SHARDS + 1, f"in [1, {MAX_SHARDS}]", "None takes one per 64 MiB of text"
+    "num_shards",
+    1,
+    MAX_SHARDS + 1,
+    f"in [1, {MAX_SHARDS}]",
+    "leave it out for one per 64 MiB of text",
 )
 _CHOICES = {
     "schema": ("maskcore", "bert"),

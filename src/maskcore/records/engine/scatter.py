@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskcore._numbers import count_of
 from maskcore.records._errors import RecordsError
 from maskcore.records.engine.folder import BuildFolder, read_json, write_file
 from maskcore.records.engine.plan import Plan, ReadSlice, ReadTask
@@ -30,6 +31,7 @@ __all__ = [
     "ReadResult",
     "changed_inputs",
     "input_hashes",
+    "no_rows",
     "no_text",
     "read_result",
     "read_task",
@@ -201,8 +203,19 @@ def changed_inputs(
 
 
 def no_text(names: Sequence[str]) -> RecordsError:
-    """Return the error for a corpus that gives no rows."""
-    more = " and more" if len(names) > 3 else ""
+    """Return the error for a corpus without text."""
+    return RecordsError(f"{_some(names)}: no text in the corpus; pass files with sentences in them")
+
+
+def no_rows(names: Sequence[str], num_skipped: int) -> RecordsError:
+    """Return the error for a corpus that gives no rows, though it may have tokens."""
+    if num_skipped == 0:
+        return no_text(names)
     return RecordsError(
-        f"{', '.join(names[:3])}{more}: no text in the corpus; pass files with sentences in them"
+        f"{_some(names)}: no rows, as no document has two tokens to make a pair of "
+        f"({count_of(num_skipped, 'token')} skipped); pass more text, or pairs (--pairs) none"
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")

@@ -17,7 +17,7 @@ from maskcore.records.reading.listing import ListedFile, list_local, list_remote
 from maskcore.records.reading.model import TEXT_FORMATS, InputFile
 from maskcore.records.reading.storage import is_remote, open_stored, stored_signature
 
-__all__ = ["InputFile", "content_sha256", "find_inputs", "stat_signature"]
+__all__ = ["InputFile", "check_fields", "content_sha256", "find_inputs", "stat_signature"]
 
 PathLike = str | os.PathLike[str]
 
@@ -58,8 +58,9 @@ def find_inputs(
     Raises
     ------
     RecordsError
-        For a path that does not exist or may not be read, no file at all, two files of one name, a
-        file under two names, a link to a folder above it or to nothing, and archives.
+        For an empty path, one that does not exist or may not be read, no file at all,
+        two files of one name, a file under two names, a link to a folder above it or to nothing, and
+        archives.
     ValueError
         For another `text_format`.
     ImportError
@@ -82,6 +83,8 @@ def find_inputs(
     found: dict[str, InputFile] = {}
     names: dict[str, str] = {}  # of real paths
     for item in sorted(os.fspath(path) for path in given):
+        if not item:  # an unset variable of a shell; `Path("")` would be the working folder
+            raise RecordsError("corpus: an empty path; name a file, a folder or a glob")
         for listed in list_remote(item) if is_remote(item) else list_local(item):
             _add(_input_file(listed, text_format), found, names)
     if not found:
@@ -90,6 +93,29 @@ def find_inputs(
             "or globs in quotes"
         )
     return [found[name] for name in sorted(found)]
+
+
+def check_fields(inputs: Sequence[InputFile], *, text_field: str, id_field: str | None) -> None:
+    """Refuse named fields where no file has any: JSONL called `.txt` would be read as plain text.
+
+    Raises
+    ------
+    RecordsError
+        If all files are plain text, and a field is named.
+
+    """
+    if any(file.format != "plain" for file in inputs):
+        return
+    for argument, value, default in (
+        ("text_field", text_field, "text"),
+        ("id_field", id_field, None),
+    ):
+        if value != default:
+            raise RecordsError(
+                f"{inputs[0].path}: plain text has no fields, got {argument} "
+                f"(--{argument.replace('_', '-')}) {value!r}; leave it out, or pass text_format "
+                "(--text-format) jsonl or parquet"
+            )
 
 
 def _add(file: InputFile, found: dict[str, InputFile], names: dict[str, str]) -> None:

@@ -135,7 +135,7 @@ def _notes(fields: Mapping[str, Any]) -> Iterator[str]:
     for name, words in (
         ("documents_without_tokens", "gave no token"),
         ("sentences_without_tokens", "gave no token"),
-        ("words_cut", "are longer than a row and were cut"),
+        ("words_cut", "had to be cut to fit a row"),
     ):
         if counts.get(name):
             noun = name.partition("_")[0]

@@ -256,11 +256,10 @@ def load_tokeniser(
     Raises
     ------
     RecordsError
-        If it is no such file, lacks special tokens, or does not show where words begin.
+        If it cannot be read, is no such file, lacks special tokens, or does not show where words
+        begin.
     ImportError
         If its library is missing.
-    OSError
-        If it cannot be read.
 
     Examples
     --------
@@ -272,8 +271,14 @@ def load_tokeniser(
     ('wordpiece', 7, ' playing')
 
     """
-    source, content = os.fspath(path), Path(path).read_bytes()
-    suffix = Path(path).suffix
+    source, suffix = os.fspath(path), Path(path).suffix
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordsError(
+            f"{source}: the tokenizer cannot be read ({error.strerror}); name a tokenizer.json, a BERT "
+            "vocab.txt or a SentencePiece .model"
+        ) from error
     if lowercase is not None and suffix != ".txt":
         raise value_error(
             "lowercase", "None for what is no vocab.txt", lowercase, "other files say it themselves"

@@ -18,7 +18,7 @@ from maskcore.records._errors import RecordsError
 from maskcore.records._progress import OnProgress, Progress
 from maskcore.records.engine.folder import write_file
 from maskcore.records.reading.documents import Document, ReadCounts, ReadOptions, read_documents
-from maskcore.records.reading.inputs import InputFile, find_inputs
+from maskcore.records.reading.inputs import InputFile, check_fields, find_inputs
 from maskcore.records.tokenising.subword_training import KINDS, check_kind, trained
 from maskcore.records.tokenising.tokenise import (
     DEFAULT_VOCAB_SIZE,
@@ -184,6 +184,7 @@ def train_tokenizer(
         sentence_splitting=sentence_splitting,
     )
     inputs = find_inputs(corpus, text_format=text_format)
+    check_fields(inputs, text_field=text_field, id_field=id_field)
     total_bytes = max(1, sum(file.size_bytes for file in inputs))
     threshold = max(1, min(1 << 64, (max_bytes << 64) // total_bytes))
     sample = _Sample(inputs, options, threshold, on_progress, KINDS[kind].num_passes)
