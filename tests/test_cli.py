@@ -326,3 +326,20 @@ def test_the_demo_tells_its_story(tmp_path):
     assert "Assignment statements are used to (re)bind names to values" in topics
     assert "arithmetic mean" in docstrings
     assert "\n\n\n" not in topics + docstrings
+
+
+def test_ctrl_c_while_libraries_load_is_one_line():
+    """It was the traceback of an import."""
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'maskcore._cli.build': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from maskcore.__main__ import main\n"
+        "sys.exit(main(['info']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "maskcore: interrupted\n")

@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `maskcore` command, also as `python -m maskcore`; `_cli/` does the work."""
+"""The `maskcore` command, also as `python -m maskcore`; `_cli/` does the work.
+
+Owns Ctrl-C before there is a command: loading the libraries takes half a second.
+"""
 
 import sys
-
-from maskcore._cli import main
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Load the command line and run it; `maskcore._cli.main`."""
+    try:
+        from maskcore import _cli
+    except KeyboardInterrupt:
+        print("maskcore: interrupted", file=sys.stderr)
+        return 130
+    return _cli.main(argv)
+
 
 if __name__ == "__main__":
     sys.exit(main())
