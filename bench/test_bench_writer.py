@@ -23,8 +23,8 @@ from bench import libraries, workload
 from bench.measure import measure
 from maskcore.records.encoding import _codec
 from maskcore.records.encoding.example import ExampleLayout
+from maskcore.records.encoding.hashing_stream import HashingStream, Written
 from maskcore.records.encoding.tfrecord import (
-    ShardWriter,
     decode_records,
     encode_records,
     read_records,
@@ -52,19 +52,18 @@ def codec(name: str) -> Iterator[None]:
     _codec._chosen.cache_clear()
 
 
-def write(path: Path, columns: Columns, num_batches: int) -> ShardWriter:
-    """Write a file of our own, as far as the system's cache."""
+def write(path: Path, columns: Columns, num_batches: int) -> Written:
+    """Write a file of our own as far as the system's cache; the speed of the disk is not ours."""
     path.unlink(missing_ok=True)
     layout = layout_of(columns)
-    writer = ShardWriter(path)
-    for _ in range(num_batches):
-        writer.write(*encode_records(layout, columns))
-    return writer
-
-
-def write_and_leave(path: Path, columns: Columns, num_batches: int) -> None:
-    """Write without waiting for the disk, whose speed is not ours."""
-    write(path, columns, num_batches).abandon()
+    num_records = 0
+    with path.open("xb") as file:
+        stream = HashingStream(file)
+        for _ in range(num_batches):
+            records, stops = encode_records(layout, columns)
+            stream.write(records.data)
+            num_records += len(stops)
+        return stream.written(num_records)
 
 
 def write_with_tensorflow(path: Path, columns: Columns) -> None:
@@ -93,7 +92,7 @@ def columns(request: Any, folder: Path) -> Columns:
     contents = set()
     for name in ("native", "numpy"):
         with codec(name):
-            digest = write(folder / name, few, 1).close().sha256
+            digest = write(folder / name, few, 1).sha256
         contents.add((folder / name).read_bytes())
         assert digest == hashlib.sha256((folder / name).read_bytes()).hexdigest()
     if libraries.version("tensorflow"):
@@ -118,7 +117,7 @@ def test_native(benchmark: Any, columns: Columns, folder: Path) -> None:
             benchmark,
             "records-written",
             columns,
-            lambda: write_and_leave(path, columns, NUM_BATCHES),
+            lambda: write(path, columns, NUM_BATCHES),
             num,
         )
 
@@ -161,7 +160,7 @@ def test_read(benchmark: Any, columns: Columns, folder: Path) -> None:
         return num_rows
 
     with codec("native"):
-        written = write(path, columns, NUM_BATCHES).close().sha256
+        written = write(path, columns, NUM_BATCHES).sha256
         (first, stops, _), *_rest = read_records(path, BATCH_SIZE)
         for name, column in decode_records(layout, first, stops).items():
             np.testing.assert_array_equal(column, columns[name])
@@ -177,7 +176,7 @@ def test_numpy(benchmark: Any, columns: Columns, folder: Path) -> None:
             benchmark,
             "records-written-numpy",
             columns,
-            lambda: write_and_leave(path, few, 1),
+            lambda: write(path, few, 1),
             NUM_SLOW,
         )
 

@@ -14,8 +14,8 @@ from maskcore.records import RecordsError
 from maskcore.records.encoding import _codec, tfrecord
 from maskcore.records.encoding._varints import decode_varints, encode_varints
 from maskcore.records.encoding.example import ExampleLayout, Feature
+from maskcore.records.encoding.hashing_stream import HashingStream
 from maskcore.records.encoding.tfrecord import (
-    ShardWriter,
     decode_records,
     encode_records,
     frame,
@@ -224,14 +224,14 @@ def shard(tmp_path):
     """A file of 50 rows, its layout and its columns."""
     layout = ExampleLayout({"a": 20, "b": 1})
     columns = random_columns(np.random.default_rng(6), layout, 50)
-    writer = ShardWriter(tmp_path / "shard")
-    for first in (0, 30):
-        of_part = {name: column[first:][:30] for name, column in columns.items()}
-        writer.write(*encode_records(layout, of_part))
-    entry = writer.close()
+    with (tmp_path / "shard").open("xb") as file:
+        stream = HashingStream(file)
+        for first in (0, 30):
+            of_part = {name: column[first:][:30] for name, column in columns.items()}
+            stream.write(encode_records(layout, of_part)[0].data)
+        written = stream.written(50)
     content = (tmp_path / "shard").read_bytes()
-    assert (entry.records, entry.bytes) == (50, len(content))
-    assert entry.sha256 == hashlib.sha256(content).hexdigest()
+    assert written == (50, len(content), hashlib.sha256(content).hexdigest())
     return tmp_path / "shard", layout, columns
 
 

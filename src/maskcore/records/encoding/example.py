@@ -82,11 +82,6 @@ class ExampleLayout:
                 "features", f"1 to {MAX_FEATURES}", len(self.features), "merge some into one"
             )
 
-    @property
-    def num_values(self) -> int:
-        """Numbers and bytes in a row."""
-        return sum(feature.length for feature in self.features.values())
-
     def encode(self, columns: Columns) -> tuple[Bytes, Ints]:
         """Return the messages one after the other, and where each ends.
 

@@ -14,10 +14,7 @@ Owns files; `_codec` computes. Knows nothing of what a message holds.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -30,8 +27,6 @@ from maskcore.records.encoding.example import Bytes, Columns, ExampleLayout, Int
 
 __all__ = [
     "FRAME_BYTES",
-    "ShardWriter",
-    "WrittenFile",
     "decode_records",
     "encode_records",
     "frame",
@@ -40,15 +35,6 @@ __all__ = [
 
 FRAME_BYTES = 16
 CHUNK_BYTES = 4 << 20  # read at once: thousands of records, and small beside a bucket
-
-
-class WrittenFile(NamedTuple):
-    """What a file holds."""
-
-    file: str
-    records: int
-    bytes: int
-    sha256: str
 
 
 class Digest(Protocol):
@@ -112,38 +98,6 @@ def frame(messages: Bytes, stops: Ints) -> tuple[Bytes, Ints]:
     """Return messages as the records of a TFRecord file, and where each ends."""
     stops = checked_stops(messages, stops, at_least=0)
     return codec().frame(messages, stops), stops + FRAME_BYTES * np.arange(1, len(stops) + 1)
-
-
-class ShardWriter:
-    """Writes one file and describes it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream = path.open("xb")
-        self._sha256 = hashlib.sha256()
-        self._records = 0
-        self._bytes = 0
-
-    def write(self, records: Bytes, stops: Ints) -> None:
-        """Append framed records, one for each stop."""
-        self._stream.write(records.data)
-        self._sha256.update(records.data)
-        self._records += len(stops)
-        self._bytes += len(records)
-
-    def close(self) -> WrittenFile:
-        """Flush to the disk and describe the file."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        return WrittenFile(self._path.name, self._records, self._bytes, self._sha256.hexdigest())
-
-    def abandon(self) -> None:
-        """Close a file that will be deleted."""
-        with suppress(
-            OSError
-        ):  # a full disk: what is still buffered cannot be written, and need not
-            self._stream.close()
 
 
 def read_records(

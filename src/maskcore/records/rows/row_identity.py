@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "bucket_hash",
-    "bucket_of",
     "document_hash",
     "document_key",
     "row_id_of",
@@ -105,14 +104,9 @@ def document_hash(key: bytes) -> int:
 def bucket_hash(key: bytes, seed: int) -> int:
     """Return the 64 bits that decide a document's bucket, and its place in the bucket.
 
-    BLAKE2b of 8 bytes keyed with the seed (64 bits, little-endian), personalised `maskcore-bucket`.
+    The bucket is their remainder by the number of buckets. They are BLAKE2b of 8 bytes keyed with the seed (64 bits, little-endian), personalised `maskcore-bucket`.
     """
     digest = hashlib.blake2b(
         key, digest_size=8, key=struct.pack("<Q", seed), person=_BUCKET
     ).digest()
     return int.from_bytes(digest, "little")
-
-
-def bucket_of(key: bytes, seed: int, num_buckets: int) -> int:
-    """Return the bucket of a document, in [0, `num_buckets`): `bucket_hash` modulo their number."""
-    return bucket_hash(key, seed) % num_buckets
