@@ -104,7 +104,8 @@ def document_hash(key: bytes) -> int:
 def bucket_hash(key: bytes, seed: int) -> int:
     """Return the 64 bits that decide a document's bucket, and its place in the bucket.
 
-    The bucket is their remainder by the number of buckets. They are BLAKE2b of 8 bytes keyed with the seed (64 bits, little-endian), personalised `maskcore-bucket`.
+    The bucket is their remainder by the number of buckets. They are BLAKE2b of 8 bytes keyed with
+    the seed (64 bits, little-endian), personalised `maskcore-bucket`.
     """
     digest = hashlib.blake2b(
         key, digest_size=8, key=struct.pack("<Q", seed), person=_BUCKET
