@@ -13,9 +13,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Load the command line and run it; `maskcore._cli.main`."""
     try:
-        from maskcore import _cli
+        from maskcore import _cli  # noqa: PLC0415 - it brings the libraries
     except KeyboardInterrupt:
-        print("maskcore: interrupted", file=sys.stderr)
+        sys.stderr.write("maskcore: interrupted\n")
         return 130
     return _cli.main(argv)
 
