@@ -9,7 +9,10 @@ import pytest
 from records_reading import file_of
 
 from maskcore.records import RecordsError
-from maskcore.records.reading.inputs import InputFile, content_sha256, find_inputs, stat_signature
+from maskcore.records.engine.plan import ReadSlice
+from maskcore.records.engine.scatter import hash_slice
+from maskcore.records.reading.inputs import InputFile, find_inputs
+from maskcore.records.reading.storage import stored_signature
 
 
 @pytest.fixture
@@ -217,13 +220,13 @@ def test_inputs_travel_and_estimate_their_text(tmp_path):
 def test_content_and_signature(tmp_path):
     """The hash is that of FIPS 180-2, appendix B.1; the signature changes with size and time."""
     file = file_of(tmp_path, "a.txt", b"abc")
-    assert content_sha256(file) == (
+    assert hash_slice(file, ReadSlice(0, 0, None)) == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
     os.utime(file.path, ns=(1, 1))
-    assert stat_signature(file) == "3-1" != file.signature
+    assert stored_signature(file.path) == "3-1" != file.signature
     with pytest.raises(RecordsError, match="changed while it was read"):
-        content_sha256(file)
+        hash_slice(file, ReadSlice(0, 0, None))
     os.unlink(file.path)
     with pytest.raises(RecordsError, match="no such file or folder"):
-        stat_signature(file)
+        stored_signature(file.path)

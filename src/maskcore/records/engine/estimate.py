@@ -123,10 +123,9 @@ def _sample(plan: Plan, inputs: Sequence[InputFile]) -> tuple[list[Document], in
                 is_whole = False
                 break
         # Readers are ahead of what they gave: of plain text it is known how far.
-        is_plain = file.format == "plain" and file.compression is None
         if is_whole:
             read_bytes += file.size_bytes
-        elif is_plain:
+        elif file.is_sliceable:
             read_bytes += documents[-1].offset + sum(
                 len(s.encode()) + 1 for s in documents[-1].sentences
             )

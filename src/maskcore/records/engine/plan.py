@@ -21,6 +21,7 @@ from maskcore.errors import type_error, value_error
 from maskcore.records.encoding.schema import check_choices, largest_budget
 from maskcore.records.reading.documents import SENTENCE_SPLITTER_VERSION, ReadOptions
 from maskcore.records.reading.inputs import InputFile
+from maskcore.records.reading.model import is_sliceable
 from maskcore.records.rows.row_recipe import RowRecipe
 
 __all__ = ["BuildOptions", "Plan", "PlanInput", "ReadSlice", "ReadTask", "make_plan"]
@@ -227,9 +228,7 @@ class Plan:
         number = size = 0
         slices: list[ReadSlice] = []
         for index, file in enumerate(self.inputs):
-            is_sliced = (
-                file.format == "plain" and file.compression is None
-            )  # InputFile.is_sliceable
+            is_sliced = is_sliceable(file.format, file.compression)
             starts = range(0, max(file.bytes, 1), self.slice_bytes) if is_sliced else range(1)
             for start in starts:
                 end = start + self.slice_bytes

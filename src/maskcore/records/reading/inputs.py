@@ -7,7 +7,6 @@ Owns what format a file has, and that no document is read twice under two names.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 
@@ -15,9 +14,9 @@ from maskcore.errors import value_error
 from maskcore.records._errors import RecordsError
 from maskcore.records.reading.listing import ListedFile, list_local, list_remote
 from maskcore.records.reading.model import TEXT_FORMATS, InputFile
-from maskcore.records.reading.storage import is_remote, open_stored, stored_signature
+from maskcore.records.reading.storage import is_remote, stored_signature
 
-__all__ = ["InputFile", "check_fields", "content_sha256", "find_inputs", "stat_signature"]
+__all__ = ["InputFile", "check_fields", "find_inputs"]
 
 PathLike = str | os.PathLike[str]
 
@@ -26,8 +25,6 @@ _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 # Containers that would be read as text, and then as bad text.
 _REFUSED = (".7z", ".lz4", ".rar", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip")
-
-_HASH_BLOCK_BYTES = 1 << 20
 
 
 def find_inputs(
@@ -151,31 +148,3 @@ def _input_file(listed: ListedFile, text_format: str) -> InputFile:
     return InputFile(
         listed.name, listed.path, listed.size_bytes, file_format, compression, signature
     )
-
-
-def stat_signature(file: InputFile) -> str:
-    """Return what changes when the file does, without reading it: size and time of change.
-
-    Raises
-    ------
-    RecordsError
-        If the file is not there or may not be read.
-
-    """
-    return stored_signature(file.path)
-
-
-def content_sha256(file: InputFile) -> str:
-    """Return the SHA-256 of the file as it is stored, in hexadecimal.
-
-    Raises
-    ------
-    RecordsError
-        If the file cannot be read, or changes meanwhile.
-
-    """
-    digest = hashlib.sha256()
-    with open_stored(file) as stream:
-        while block := stream.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

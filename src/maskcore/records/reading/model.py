@@ -38,7 +38,7 @@ class InputFile:
     compression: str | None = None
     """None, `gzip`, `bz2` or `zstd`."""
     signature: str = ""
-    """`stat_signature` when it was found; readers refuse another one. Empty: not compared."""
+    """`storage.stored_signature` when it was found; readers refuse another one. Empty: not compared."""
 
     @property
     def estimated_text_bytes(self) -> int:
@@ -50,7 +50,16 @@ class InputFile:
     @property
     def is_sliceable(self) -> bool:
         """Whether `read_documents` takes `start` and `stop`."""
-        return self.format == "plain" and self.compression is None
+        return is_sliceable(self.format, self.compression)
+
+
+def is_sliceable(file_format: str, compression: str | None) -> bool:
+    """Whether slices of such a file can be read by themselves.
+
+    >>> is_sliceable("plain", None), is_sliceable("plain", "gzip"), is_sliceable("jsonl", None)
+    (True, False, False)
+    """
+    return file_format == "plain" and compression is None
 
 
 class Document(NamedTuple):
