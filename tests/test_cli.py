@@ -84,7 +84,7 @@ def test_build_says_what_it_made(corpus, tmp_path, capsys):
 
 def test_build_with_a_tokenizer(corpus, tmp_path, capsys):
     trained = train_wordpiece([SENTENCES], 64)
-    (tmp_path / "t.json").write_text(trained.json_text)
+    (tmp_path / "t.json").write_bytes(trained.content)
     arguments = [
         "build",
         str(corpus),
@@ -95,7 +95,7 @@ def test_build_with_a_tokenizer(corpus, tmp_path, capsys):
     ]
     assert main(arguments) == 0
     assert "trained on" not in capsys.readouterr().out
-    assert (tmp_path / "r" / "tokenizer.json").read_text() == trained.json_text
+    assert (tmp_path / "r" / "tokenizer.json").read_bytes() == trained.content
     assert main(arguments) == 2
     assert main([*arguments, "--overwrite"]) == 0
 
@@ -143,7 +143,7 @@ def test_show_finds_masks_that_are_not_those_of_the_manifest(built, capsys):
 
 
 def test_show_refuses_another_tokenizer(built, capsys):
-    (built / "tokenizer.json").write_text(train_wordpiece([SENTENCES], 40).json_text)
+    (built / "tokenizer.json").write_bytes(train_wordpiece([SENTENCES], 40).content)
     assert main(["show", str(built)]) == 2
     assert "not the tokenizer that the records were made with" in capsys.readouterr().err
 
@@ -240,7 +240,7 @@ def test_bad_input_is_one_line_and_exit_code_2(corpus, tmp_path, capsys, argumen
     (tmp_path / "blank.txt").write_text(" \n\n\t\n")
     (tmp_path / "one.txt").write_text("a\n")
     (tmp_path / "binary").write_bytes(b"P\x89NG\x00\xff")
-    tokenizer = json.loads(train_wordpiece([SENTENCES], 64).json_text)
+    tokenizer = json.loads(train_wordpiece([SENTENCES], 64).content)
     (tmp_path / "t.json").write_text(json.dumps(tokenizer))
     tokenizer["added_tokens"] = []
     tokenizer["model"]["vocab"] = {"[UNK]": 0, "a": 1}

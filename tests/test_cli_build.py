@@ -32,7 +32,7 @@ def corpus(tmp_path):
 @pytest.fixture
 def tokenizer(tmp_path):
     """A tokenizer of the sentences, so that nothing is trained."""
-    (tmp_path / "t.json").write_text(train_wordpiece([SENTENCES], 64).json_text)
+    (tmp_path / "t.json").write_bytes(train_wordpiece([SENTENCES], 64).content)
     return tmp_path / "t.json"
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("show")
     text = "\n\n".join("\n".join(SENTENCES[: 1 + i % 3]) for i in range(30))
     (path / "corpus.txt").write_text(text)
-    (path / "t.json").write_text(train_wordpiece([SENTENCES], 64).json_text)
+    (path / "t.json").write_bytes(train_wordpiece([SENTENCES], 64).content)
     return path
 
 

@@ -207,15 +207,15 @@ def test_bert_vocabulary(tmp_path):
 )
 def test_case_and_accents_are_told_from_the_pieces(tmp_path, pieces, lowercase, strips):
     path = write_vocabulary(tmp_path, [*BERT_VOCABULARY[:5], *pieces])
-    normalizer = json.loads(load_tokeniser(path).json_text)["normalizer"]
+    normalizer = json.loads(load_tokeniser(path).content)["normalizer"]
     assert (normalizer["lowercase"], normalizer["strip_accents"]) == (lowercase, strips)
 
 
 def test_case_can_be_given(tmp_path):
     path = write_vocabulary(tmp_path, [*BERT_VOCABULARY[:5], "the", "a"])
-    normalizer = json.loads(load_tokeniser(path, lowercase=False).json_text)["normalizer"]
+    normalizer = json.loads(load_tokeniser(path, lowercase=False).content)["normalizer"]
     assert (normalizer["lowercase"], normalizer["strip_accents"]) == (False, False)
-    (tmp_path / "t.json").write_text(load_tokeniser(path).json_text)
+    (tmp_path / "t.json").write_bytes(load_tokeniser(path).content)
     with pytest.raises(ValueError, match="lowercase must be None for what is no vocab"):
         load_tokeniser(tmp_path / "t.json", lowercase=True)
 

@@ -42,7 +42,7 @@ def corpus(tmp_path_factory):
 def tokenizer(corpus, tmp_path_factory):
     """A tokenizer.json trained on the corpus."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    path.write_text(train_wordpiece([(corpus / "a.txt").read_text().split("\n")], 900).json_text)
+    path.write_bytes(train_wordpiece([(corpus / "a.txt").read_text().split("\n")], 900).content)
     return path
 
 

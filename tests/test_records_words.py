@@ -65,7 +65,7 @@ def test_wordpiece_words_are_those_the_tokenizer_reports():
     lines = [*english_lines(), *KOREAN, "漢字 mixed 中文,標點。"]
     tokeniser = train_wordpiece([lines], 2000)
     assert tokeniser.rule.name == "wordpiece"
-    oracle = Tokenizer.from_str(tokeniser.json_text)
+    oracle = Tokenizer.from_buffer(tokeniser.content)
     oracle.encode_special_tokens = True
     encodings = oracle.encode_batch(lines, add_special_tokens=False)
     expected_ids, expected_starts = [], []
@@ -235,7 +235,7 @@ def test_missing_special_tokens_are_named():
 def test_truncation_padding_and_special_tokens_in_the_text_are_defused():
     """A tokenizer.json may ask for truncation and padding: both would change the corpus silently."""
     base = train_wordpiece([english_lines()], 1000)
-    tokenizer = Tokenizer.from_str(base.json_text)
+    tokenizer = Tokenizer.from_buffer(base.content)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=64)
     tokeniser = tokeniser_of(tokenizer.to_str())
@@ -252,8 +252,8 @@ def test_truncation_padding_and_special_tokens_in_the_text_are_defused():
 def test_training_keeps_to_the_vocabulary_size_and_drops_the_rarest_characters():
     tokeniser = train_wordpiece([["aaa bbb ccc ddd", "aaa bbb", "aaa"]], 32)
     assert tokeniser.vocab_size <= 32
-    settings = json.loads(tokeniser.json_text)
+    settings = json.loads(tokeniser.content)
     assert [token["content"] for token in settings["added_tokens"]] == SPECIAL
     rare = train_wordpiece([["a" * 50, *"bcdefghijklmnopqrstuvwxyz"]], 32)
-    vocabulary = json.loads(rare.json_text)["model"]["vocab"]
+    vocabulary = json.loads(rare.content)["model"]["vocab"]
     assert "a" in vocabulary and "##a" in vocabulary and "z" not in vocabulary

@@ -117,11 +117,6 @@ class Tokeniser:
             self._is_special[token.id] = role != "unk"
         self._encode, self.why_not_cached = _encoder(model)
 
-    @property
-    def json_text(self) -> str:
-        """The tokenizer.json."""
-        return self.content.decode("utf-8")
-
     def __reduce__(self) -> tuple[Any, ...]:
         return tokeniser_from_content, (self.content, self.file_name, self.word_separator)
 
