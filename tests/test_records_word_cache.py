@@ -341,8 +341,11 @@ def test_a_rule_that_is_wrong_is_found_out_on_sample_text(monkeypatch):
 
 def test_without_compiled_code_the_cache_is_in_python(monkeypatch):
     monkeypatch.setattr(word_cache, "WordTable", None)
+    monkeypatch.setattr(word_cache, "why_not_compiled", "ImportError: gone")
     model = model_of("bert-cased")
-    assert isinstance(word_cache.word_cache(model.chunk_rule(), model.encode), PlainCache)
+    with pytest.warns(RuntimeWarning, match=r"in Python, slowly .*\(ImportError: gone\); install"):
+        cache = word_cache.word_cache(model.chunk_rule(), model.encode)
+    assert isinstance(cache, PlainCache)
 
 
 def test_the_table_refuses_what_would_go_out_of_bounds():

@@ -7,6 +7,7 @@ what it does not know, so ids never depend on what it holds. Knows nothing of wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -17,10 +18,14 @@ from numpy.typing import NDArray
 from maskcore.records.tokenising.characters import NUM_CLASSIFIED
 from maskcore.records.tokenising.chunk_rule import NUM_CLASSES, ChunkRule
 
+why_not_compiled = ""
 try:
     from maskcore.records._word_cache import WordTable
-except ImportError:  # an install without compiled code: the same ids from a dict
+except (ImportError, SystemError) as error:
+    # An install without compiled code; SystemError: a free-threaded interpreter that finds a
+    # limited-API extension raises it.
     WordTable = None  # type: ignore[assignment,misc]  # the class or nothing
+    why_not_compiled = f"{type(error).__name__}: {error}"
 
 __all__ = ["CompiledCache", "FlatIds", "PlainCache", "WordCache", "word_cache"]
 
@@ -51,9 +56,16 @@ class WordCache(Protocol):
 
 
 def word_cache(rule: ChunkRule, encode_plainly: EncodePlainly) -> WordCache:
-    """Return the compiled cache, or the one in Python where nothing is compiled."""
-    kind = PlainCache if WordTable is None else CompiledCache
-    return kind(rule, encode_plainly)
+    """Return the compiled cache, or the one in Python where nothing is compiled, and warn."""
+    if WordTable is not None:
+        return CompiledCache(rule, encode_plainly)
+    warnings.warn(
+        f"maskcore looks words up in Python, slowly and for the same ids ({why_not_compiled}); "
+        "install a wheel with compiled code",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return PlainCache(rule, encode_plainly)
 
 
 def concatenate(parts: Sequence[FlatIds]) -> FlatIds:
