@@ -231,6 +231,12 @@ def plan(
     RecordsError, TypeError, ValueError, ImportError
         As `build` does for the same arguments, as far as the sample shows.
 
+    Notes
+    -----
+    **Reproducibility.** Shards are those of `build`. The figures depend on what its files depend on,
+    and on nothing else: the sample is taken from the beginnings of up to 16 files, evenly chosen in
+    the order of their names.
+
     Examples
     --------
     >>> import maskcore.records, pathlib, tempfile
