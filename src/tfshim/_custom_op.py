@@ -16,7 +16,9 @@ from tfshim._tensorflow import Tensor, tensorflow
 
 __all__ = ["mask_rows", "mask_rows_anew", "mask_tokens", "why_missing"]
 
-_NO_BUDGET = np.zeros((), np.int64)  # not read where a ratio is given; an np.int64 is slow in eager code
+_NO_BUDGET = np.zeros(
+    (), np.int64
+)  # not read where a ratio is given; an np.int64 is slow in eager code
 _INT32 = np.iinfo(np.int32)
 
 
