@@ -168,14 +168,16 @@ def _one_per_row(
     argument: str, value: Any, rows: StaticShape, remedy: str, *, may_be_scalar: bool
 ) -> Tensor:
     tensor = _int32_or_int64(argument, _dense(argument, value), remedy)
-    shape = static_shape(tensor)
-    if rows is None or shape is None or (may_be_scalar and shape == ()):
-        return tensor
-    if not tensor.shape.is_compatible_with(rows[:-1]):
-        raise value_error(
-            argument, f"one for each row, shape {rows[:-1]}", f"shape {shape}", remedy
-        )
+    if not (may_be_scalar and static_shape(tensor) == ()):
+        _check_one_per_row(argument, tensor.shape, rows, remedy)
     return tensor
+
+
+def _check_one_per_row(argument: str, shape: Any, rows: StaticShape, remedy: str) -> None:
+    if rows is not None and not shape.is_compatible_with(rows[:-1]):
+        raise value_error(
+            argument, f"one for each row, shape {rows[:-1]}", f"shape {tuple(shape)}", remedy
+        )
 
 
 def _on_host(scalar: int, per_row: Array | None = None) -> Int64Array:
@@ -294,7 +296,7 @@ def row_ids_tensor(row_ids: Any, rows: StaticShape) -> Tensor:
     if _is_tensor(row_ids):
         if not is_in_halves:
             return _one_per_row("row_ids", row_ids, rows, _ROW_IDS_REMEDY, may_be_scalar=False)
-        _one_per_row("row_ids", row_ids[..., 0], rows, _ROW_IDS_REMEDY, may_be_scalar=False)
+        _check_one_per_row("row_ids", row_ids.shape[:-1], rows, _ROW_IDS_REMEDY)
         return row_ids
     if is_in_halves:
         row_ids = np.ascontiguousarray(row_ids).view(np.int64)[..., 0]

@@ -80,7 +80,7 @@ def _force(call: _Call, name: str, source: str) -> Callable[[Any], Any]:
         raise ValueError(message(source, f"one of {', '.join(_NAMES)}", repr(name), "spell it so"))
     forced, reason = _load(call, name)
     if forced is None:
-        raise BackendUnavailableError(
+        raise _unavailable(
             f"{source} asks for implementation {name!r}, which cannot run: {reason}"
         )
     return forced
@@ -97,7 +97,14 @@ def _first_that_runs(call: _Call) -> Callable[[Any], Any]:
                 )
             return found
         reasons.append(f"{name!r} is missing ({reason}).")
-    raise BackendUnavailableError(" ".join(reasons))
+    raise _unavailable(" ".join(reasons))
+
+
+def _unavailable(text: str) -> BackendUnavailableError:
+    error = BackendUnavailableError(text)
+    # AutoGraph makes a class of its own of errors that it does not know; this mark keeps it from that.
+    error.__dict__["ag_pass_through"] = True
+    return error
 
 
 def _warn_once(text: str) -> None:

@@ -2,8 +2,8 @@
 """The implementation by TensorFlow's own integer operations: no Python, no custom op, one program for each shape.
 
 Owns conversion: what is static is taken from shapes and settings, the rest becomes tensors of 32 bits. `_xla_mask_row.py` and
-`_xla_tokens.py` hold the algorithm. A compiled program cannot raise: values out of range are clamped or taken modulo their size, but in
-eager code they are checked here.
+`_xla_tokens.py` hold the algorithm. A compiled program cannot raise: values out of range are clamped or taken modulo their size, but
+those of eager tensors are checked here.
 """
 
 from __future__ import annotations
@@ -335,19 +335,22 @@ def restore_shape(result: Tensor, shape: Any) -> Tensor:
 
 
 def check_values(call: AddressedCall, shape: tuple[int, ...]) -> None:
-    """Check the values of eager tensors, as maskcore does."""
+    """Check the values of eager tensors by maskcore's own checks; those of arrays have been."""
     tf = tensorflow()
 
     def value(given: Any) -> Any:
         return given.numpy() if tf.is_tensor(given) else given
 
-    if call.maskable is not None:
-        _checks.maskable_array(value(call.maskable))
-    if call.budget is not None:
-        _checks.budget_scalar_or_rows(value(call.budget), None, call.max_predictions, shape)
-    for name, ids in (("word_ids", call.word_ids), ("segment_ids", call.segment_ids)):
-        if ids is not None:
-            _checks.token_ids_array(name, value(ids), shape)
-    _checks.epoch_scalar_or_rows(value(call.epoch), shape)
-    _checks.row_ids_or_none(value(as_int64(call.row_ids)), shape)
-    _checks.seed_or_entropy(value(as_int64(call.seed)))
+    try:
+        if call.maskable is not None:
+            _checks.maskable_array(value(call.maskable))
+        if call.budget is not None:
+            _checks.budget_scalar_or_rows(value(call.budget), None, call.max_predictions, shape)
+        for name, ids in (("word_ids", call.word_ids), ("segment_ids", call.segment_ids)):
+            if ids is not None:
+                _checks.token_ids_array(name, value(ids), shape)
+        _checks.epoch_scalar_or_rows(value(call.epoch), shape)
+        _checks.row_ids_or_none(value(as_int64(call.row_ids)), shape)
+        _checks.seed_or_entropy(value(as_int64(call.seed)))
+    except ValueError as error:
+        raise tf.errors.InvalidArgumentError(None, None, str(error)) from error

@@ -66,6 +66,18 @@ def _round(counter: list[Tensor], key: list[Tensor]) -> list[Tensor]:
     ]
 
 
+def philox4x32_10(counter: list[Tensor], key: list[Tensor]) -> list[Tensor]:
+    """Return the four words of each block; the words of `counter` have one shape, those of `key` are scalars."""
+    tf = tensorflow()
+
+    def one_round(number: Tensor, *state: Tensor) -> list[Tensor]:
+        next_key = [state[4] + u32(WEYL_0), state[5] + u32(WEYL_1)]
+        return [number + 1, *_round(list(state[:4]), list(state[4:])), *next_key]
+
+    drawn = tf.while_loop(lambda number, *_: number < NUM_ROUNDS, one_round, [0, *counter, *key])
+    return list(drawn[1:5])
+
+
 def draw_blocks(address: Address, num_blocks: dict[int, int]) -> dict[int, Tensor]:
     """Return the blocks 0 .. n - 1 of each purpose, (n, 4, B) uint32: the words of block b are row b.
 
@@ -83,14 +95,8 @@ def draw_blocks(address: Address, num_blocks: dict[int, int]) -> dict[int, Tenso
         for word in (first_words[:, None], *address.row_ids, address.epoch)
     ]
 
-    def one_round(number: Tensor, *state: Tensor) -> list[Tensor]:
-        key = [state[4] + u32(WEYL_0), state[5] + u32(WEYL_1)]
-        return [number + 1, *_round(list(state[:4]), list(state[4:])), *key]
-
-    drawn = tf.while_loop(
-        lambda number, *_: number < NUM_ROUNDS, one_round, [0, *counter, *address.seed]
-    )
-    blocks = tf.split(tf.stack(drawn[1:5], axis=1), [len(part) for part in numbers])
+    words = philox4x32_10(counter, list(address.seed))
+    blocks = tf.split(tf.stack(words, axis=1), [len(part) for part in numbers])
     return dict(zip(num_blocks, blocks, strict=True))
 
 
