@@ -124,7 +124,30 @@ TOKENISING = tuple(
     for kind, label, packages in _TOKENISER_KINDS
     for suffix, who in (("", "our tokeniser"), ("-peer", "`encode_batch_fast` alone"))
 )
-FIGURES = OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS + PARSING + TOKENISING
+XLA = (
+    Figure("xla-positions-128", "XLA, (256, 128), 20 masked", ("tensorflow",)),
+    Figure("xla-words-128", "XLA, (256, 128), 20 masked, whole words", ("tensorflow",)),
+    Figure("xla-tokens-128", "XLA, `mask_tokens`, (256, 128), 20 masked", ("tensorflow",)),
+    Figure("xla-positions-512", "XLA, (256, 512), 77 masked", ("tensorflow",)),
+    Figure("xla-words-512", "XLA, (256, 512), 77 masked, whole words", ("tensorflow",)),
+    Figure("xla-tokens-512", "XLA, `mask_tokens`, (256, 512), 77 masked", ("tensorflow",)),
+    Figure("xla-op-by-op", "the same operations without XLA, (256, 128)", ("tensorflow",)),
+)
+PIPELINES = tuple(
+    Figure(f"pipeline-{name}-{layout}", f"a row, {layout}, {label}", ("tensorflow",))
+    for name, label in (
+        ("masked", "`masked_dataset`, labels"),
+        ("positions", "`masked_dataset`, positions"),
+        ("numpy-function", "`masked_dataset` by numpy_function"),
+        ("unmasked", "`masked_dataset` without its masks"),
+        ("per-record", "masked, but parsed one record at a time"),
+        ("while-loop", "masked by `tf.while_loop`"),
+    )
+    for layout in ("int64", "compact")
+)
+FIGURES = (
+    OURS + PEERS + LENGTHS + THREADS + TENSORFLOW + RECORDS + PARSING + XLA + PIPELINES + TOKENISING
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from bench.results import (
     FIGURES,
     LENGTHS,
     PARSING,
+    PIPELINES,
     RECORDS,
     ROW_LENGTHS,
     TOKENISING,
@@ -74,7 +75,8 @@ def _figure_row(figure: Figure, run: Run) -> tuple[str, ...]:
     for denominator in (BEST, TOKENS):
         ours = run.timings.get(denominator)
         masks_rows_of_128 = (
-            figure.name not in _LENGTH_OF and figure not in RECORDS + PARSING + TOKENISING
+            figure.name not in _LENGTH_OF
+            and figure not in RECORDS + PARSING + PIPELINES + TOKENISING
         )
         ratios.append(
             significant(timing.median / ours.median) if ours and masks_rows_of_128 else ""

@@ -17,6 +17,7 @@ import pytest
 
 from bench import libraries, workload
 from bench.measure import measure
+from bench.tf_data import on_one_thread, pass_over
 from maskcore.config import MaskConfig
 from maskcore.records.encoding.layouts import TFRecordEncoder
 from maskcore.records.encoding.schema import RowFormat
@@ -73,23 +74,6 @@ def files(encoder: TFRecordEncoder, folder: Path) -> list[str]:
     for name, tensor in tfshim.parse_records(batch, encoder.features).items():
         np.testing.assert_array_equal(tensor.numpy(), columns[name])
     return [str(path)] * NUM_FILES
-
-
-def on_one_thread(dataset: Any) -> Any:
-    tf = libraries.load("tensorflow")
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1
-    options.threading.max_intra_op_parallelism = 1
-    options.autotune.enabled = False
-    return dataset.with_options(options)
-
-
-def pass_over(dataset: Any) -> Callable[[], None]:
-    def iterate() -> None:
-        for _ in dataset:
-            pass
-
-    return iterate
 
 
 def measure_parse(

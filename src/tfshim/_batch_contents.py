@@ -90,7 +90,7 @@ class BatchContents:
             row_ids = tf.squeeze(columns["row_id"], axis=1)
             made = mask_tokens(
                 columns["input_ids"],
-                words > 0,
+                words,
                 word_ids=words - 1 if mask.mask_unit == "word" else None,
                 row_ids=row_ids,
                 epoch=epochs,

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What masks cost in the whole input pipeline: `tfshim.masked_dataset` on rows of 128, batches of 256.
+
+Beside the same pipeline without masks, with records parsed one at a time, and with masks by a
+`tf.while_loop` (`bench/peers/while_loop.py`); on one thread. All read the same files, shuffled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import maskcore
+from bench import checks, libraries, workload
+from bench.measure import measure
+from bench.tf_data import next_batches, on_one_thread
+from maskcore import records
+from maskcore.config import MaskConfig
+from maskcore.records.encoding.layouts import TFRecordEncoder
+from maskcore.records.encoding.schema import RowFormat
+from maskcore.records.manifest import Manifest, ShardEntry, TokenizerEntry
+from maskcore.records.tokenising.tokenise import SpecialToken
+
+BATCH_SIZE = 256
+NUM_FILES = 8
+ROWS_PER_FILE = 4096
+BATCHES_PER_CALL = 64
+MASK = MaskConfig(seed=workload.SEED, masking_ratio=0.15, max_predictions=19)
+SPECIAL = {
+    role: SpecialToken(f"[{role.upper()}]", number)
+    for number, role in enumerate(("pad", "unk", "cls", "sep", "mask"))
+}
+BUDGET = 19  # 0.15 of 128 tokens
+
+
+@pytest.fixture(scope="module", params=["int64", "compact"])
+def layout(request: Any) -> str:
+    name: str = request.param
+    return name
+
+
+def _write(folder: Path, layout: str) -> Path:
+    """Write records and their manifest, as `maskcore build` does."""
+    form = RowFormat(
+        schema="maskcore",
+        layout=layout,
+        file_format="tfrecord",
+        seq_length=workload.ROW_LENGTH,
+        has_labels=False,
+        pack=False,
+        mask=MASK,
+        mask_epochs=0,
+        vocab_size=workload.VOCAB_SIZE,
+        special_tokens=SPECIAL,
+    )
+    encoder = TFRecordEncoder(form)
+    columns = workload.record_columns(NUM_FILES * ROWS_PER_FILE, workload.ROW_LENGTH)
+    mixed = np.random.default_rng(workload.SEED).permutation(len(columns["row_id"]))
+    shards = []
+    for number in range(NUM_FILES):
+        own = mixed[number * ROWS_PER_FILE : (number + 1) * ROWS_PER_FILE]
+        path = folder / f"part-{number:05}-of-{NUM_FILES:05}.tfrecord"
+        with path.open("wb") as stream:
+            writer = encoder.begin(stream)
+            writer.write({name: column[own] for name, column in columns.items()})
+            writer.finish()
+        content = path.read_bytes()
+        shards.append(
+            ShardEntry(
+                path.name,
+                form.seq_length,
+                len(own),
+                len(content),
+                hashlib.sha256(content).hexdigest(),
+            )
+        )
+    manifest = Manifest(
+        maskcore_version=maskcore.__version__,
+        algorithm_version=maskcore.ALGORITHM_VERSION,
+        plan_sha256="",
+        schema=form.schema,
+        layout=layout,
+        file_format=form.file_format,
+        seq_length=form.seq_length,
+        bins=(form.seq_length,),
+        pairs="none",
+        short_seq_prob=0.0,
+        pack=False,
+        dupe_factor=1,
+        mask=MASK,
+        mask_epochs=0,
+        tokenizer=TokenizerEntry("none", "none", "", workload.VOCAB_SIZE, "wordpiece ##", SPECIAL),
+        features={form.seq_length: encoder.features},
+        inputs=(),
+        shards=tuple(shards),
+        counts={},
+    )
+    (folder / "MANIFEST.json").write_text(manifest.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(layout: str) -> Iterator[Path]:
+    libraries.load("tensorflow")
+    with tempfile.TemporaryDirectory() as name:
+        yield _write(Path(name), layout)
+
+
+def measure_pipeline(
+    benchmark: Any, name: str, layout: str, dataset: Any, num_batches: int = BATCHES_PER_CALL
+) -> None:
+    take = next_batches(on_one_thread(dataset), num_batches)
+    measure(
+        benchmark,
+        f"pipeline-{name}-{layout}",
+        take,
+        rows_per_call=num_batches * BATCH_SIZE,
+        seconds=3.0,
+    )
+    if benchmark.stats is not None:  # none where benchmarks are switched off
+        rate = num_batches * BATCH_SIZE / benchmark.stats.stats.median
+        benchmark.extra_info["rows_per_second"] = round(rate)
+
+
+def masked_dataset(folder: Path, **options: Any) -> Any:
+    import tfshim
+
+    return tfshim.masked_dataset(folder, BATCH_SIZE, **options)
+
+
+def check_masks(folder: Path, **options: Any) -> None:
+    """Two batches hold the positions that numpy derives."""
+    opened = records.open(folder)
+    positions: dict[int, Any] = {}
+    for columns in opened.batches(ROWS_PER_FILE):
+        found = opened.masks(columns, 0).positions
+        positions |= dict(zip(columns["row_id"][:, 0].tolist(), found, strict=True))
+    dataset = masked_dataset(folder, output="positions", with_row_ids=True, **options)
+    for batch in dataset.take(2).as_numpy_iterator():
+        expected = [positions[row_id] for row_id in batch["row_id"].tolist()]
+        np.testing.assert_array_equal(batch["masked_lm_positions"], expected)
+
+
+def test_masked(benchmark: Any, folder: Path, layout: str) -> None:
+    check_masks(folder)
+    measure_pipeline(benchmark, "masked", layout, masked_dataset(folder))
+
+
+def test_positions(benchmark: Any, folder: Path, layout: str) -> None:
+    measure_pipeline(benchmark, "positions", layout, masked_dataset(folder, output="positions"))
+
+
+def test_by_numpy_function(benchmark: Any, folder: Path, layout: str) -> None:
+    check_masks(folder, implementation="numpy_function")
+    dataset = masked_dataset(folder, implementation="numpy_function")
+    measure_pipeline(benchmark, "numpy-function", layout, dataset)
+
+
+def _mapped(folder: Path, function: Any) -> Any:
+    """Return the pipeline of `masked_dataset` with another function from records to batches."""
+    from tfshim import _pipeline, _record_files
+
+    tf = libraries.load("tensorflow")
+    opened = _record_files.open_folder(folder)
+    rows = _record_files.rows_of_bin(opened, workload.ROW_LENGTH, num_shards=1, index=0)
+    reading = _pipeline.Reading(
+        initial_epoch=0,
+        is_endless=True,
+        shuffle_buffer_size=8192,
+        shuffle_seed=workload.SEED,
+        cache=None,
+        drop_remainder=False,
+        num_parallel_calls=None,
+        deterministic=True,
+    )
+    batches = _pipeline.record_batches(_pipeline.BinBatches(rows, BATCH_SIZE, reading))
+    mapped = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return mapped.prefetch(tf.data.AUTOTUNE)
+
+
+def _visible(columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+
+
+def test_without_masks(benchmark: Any, folder: Path, layout: str) -> None:
+    import tfshim
+
+    manifest = records.open(folder).manifest
+
+    def parse(serialized: Any, epochs: Any) -> Any:
+        return _visible(tfshim.parse_records(serialized, manifest))
+
+    measure_pipeline(benchmark, "unmasked", layout, _mapped(folder, parse))
+
+
+def test_masked_by_a_while_loop(benchmark: Any, folder: Path, layout: str) -> None:
+    """Masks only: what the loop would do to the ids is left out."""
+    import tfshim
+    from bench.peers import while_loop
+
+    tf = libraries.load("tensorflow")
+    manifest = records.open(folder).manifest
+
+    def parse(serialized: Any, epochs: Any) -> Any:
+        columns = tfshim.parse_records(serialized, manifest)
+        maskable = tf.cast(columns["word_ids"] > 0, tf.float32)
+        mask = tf.map_fn(lambda row: while_loop.mask_row(row, BUDGET, workload.MAX_N), maskable)
+        return _visible(columns) | {"mask": mask, "maskable": maskable}
+
+    dataset = _mapped(folder, parse)
+    batch = next(iter(dataset))
+    maskable = batch["maskable"].numpy()
+    checks.exact_mask(batch["mask"].numpy(), maskable, np.minimum(BUDGET, maskable.sum(axis=1)))
+    measure_pipeline(benchmark, "while-loop", layout, dataset, num_batches=1)
+
+
+def test_parsed_one_record_at_a_time(benchmark: Any, folder: Path, layout: str) -> None:
+    """The usual way: read, shuffle, parse each record, batch; the masks are those of a batch."""
+    import tfshim
+
+    tf = libraries.load("tensorflow")
+    opened = records.open(folder)
+    manifest = opened.manifest
+    random_ids = maskcore.allowed_ids(workload.VOCAB_SIZE, workload.SPECIAL_IDS)
+    weights = tuple(Fraction(1, n) for n in range(1, workload.MAX_N + 1))
+    assert manifest.mask.ngram_weights == weights
+
+    def parse(record: Any) -> Any:
+        columns = tfshim.parse_records(record[None], manifest)
+        return {name: column[0] for name, column in columns.items()}
+
+    def mask(columns: dict[str, Any]) -> Any:
+        words = columns["word_ids"]
+        masked = tfshim.mask_tokens(
+            columns["input_ids"],
+            words > 0,
+            word_ids=words - 1,
+            row_ids=columns["row_id"][:, 0],
+            mask_id=workload.MASK_ID,
+            random_ids=random_ids,
+            **manifest.mask.arguments(),
+        )
+        return _visible(columns) | masked._asdict()
+
+    auto = tf.data.AUTOTUNE
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(opened.files())
+        .interleave(tf.data.TFRecordDataset, cycle_length=NUM_FILES, num_parallel_calls=auto)
+        .repeat()
+        .shuffle(8192)
+        .map(parse, num_parallel_calls=auto)
+        .batch(BATCH_SIZE, drop_remainder=True)
+        .map(mask, num_parallel_calls=auto)
+        .prefetch(auto)
+    )
+    assert next(iter(dataset))["labels"].shape == (BATCH_SIZE, workload.ROW_LENGTH)
+    measure_pipeline(benchmark, "per-record", layout, dataset, num_batches=8)

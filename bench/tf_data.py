@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benches of tf.data share: one thread, and iteration without anything else.
+
+Knows nothing of what the datasets hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench import libraries
+
+
+def on_one_thread(dataset: Any) -> Any:
+    """Return the dataset with one thread for all its parts, and nothing tuned while it is timed."""
+    tf = libraries.load("tensorflow")
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def pass_over(dataset: Any) -> Callable[[], None]:
+    """Return what iterates a finite dataset."""
+
+    def iterate() -> None:
+        for _ in dataset:
+            pass
+
+    return iterate
+
+
+def next_batches(dataset: Any, num_batches: int) -> Callable[[], None]:
+    """Return what takes the next batches of an endless dataset, from one iterator."""
+    iterator = iter(dataset)
+
+    def take() -> None:
+        for _ in range(num_batches):
+            next(iterator)
+
+    return take
