@@ -7,7 +7,6 @@ Beside the same pipeline without masks, with records parsed one at a time, and w
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -70,17 +69,8 @@ def _write(folder: Path, layout: str) -> Path:
         with path.open("wb") as stream:
             writer = encoder.begin(stream)
             writer.write({name: column[own] for name, column in columns.items()})
-            writer.finish()
-        content = path.read_bytes()
-        shards.append(
-            ShardEntry(
-                path.name,
-                form.seq_length,
-                len(own),
-                len(content),
-                hashlib.sha256(content).hexdigest(),
-            )
-        )
+            written = writer.finish()
+        shards.append(ShardEntry(path.name, form.seq_length, *written))
     manifest = Manifest(
         maskcore_version=maskcore.__version__,
         algorithm_version=maskcore.ALGORITHM_VERSION,
