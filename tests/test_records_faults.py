@@ -361,7 +361,7 @@ def refused(match, corpus, out, options):
         ({"mask": records.MaskConfig(seed=5)}, "something else: mask.seed was 0, is 5. Run"),
         ({"num_shards": 7}, "something else: num_shards was 6, is 7. Run"),
         ({"layout": "compact"}, "something else: layout was int64, is compact. Run"),
-        ({"text_field": "body"}, "something else: text_field was text, is body. Run"),
+        ({"on_bad_text": "skip"}, "something else: on_bad_text was error, is skip. Run"),
     ],
 )
 def test_a_changed_option_is_refused_by_name(begun, changed, match):
