@@ -23,7 +23,6 @@ from maskcore import records
 from maskcore._cli import build, info, show
 from maskcore._cli.demo_corpus import write_corpus
 from maskcore._numbers import size
-from maskcore._params import lower_ratio
 from maskcore.records import Records
 
 __all__ = ["add_parser", "run"]
@@ -34,6 +33,7 @@ STORED_EPOCHS = 2
 BATCH_ROWS = 256
 ROWS_TO_TIME = 100_000  # a second or so
 SEED = 2024
+NOT_MASKED = -100  # a label that is no id
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -94,14 +94,13 @@ def _read_back(opened: Records) -> int:
         )
     _heading("Two epochs through tf.data, masks drawn on the way")
     _start_tensorflow()
-    pipeline = _tensorflow_pipeline(opened, STORED_EPOCHS, has_masks=True)
-    masks = np.concatenate(list(pipeline.as_numpy_iterator())).astype(bool)
-    code = _compare_epochs(opened, np.split(masks, STORED_EPOCHS))
-    passes = -(-ROWS_TO_TIME // len(opened))
-    rates = [_rows_per_second(opened, passes, has_masks) for has_masks in (True, False)]
+    code = _compare_epochs(
+        opened, [_tensorflow_epoch(opened, epoch) for epoch in range(STORED_EPOCHS)]
+    )
+    num_rows, seconds = _time_training(opened)
     print(
-        f"  {passes * len(opened):,} rows in {passes} epochs: {rates[0]:,.0f} rows/s "
-        f"read, parsed and masked; {rates[1]:,.0f} rows/s without the masks"
+        f"  {num_rows:,} rows in batches of {BATCH_ROWS}: {num_rows / seconds:,.0f} rows/s read, shuffled, "
+        "parsed and masked"
     )
     return code
 
@@ -142,49 +141,25 @@ def _compare_epochs(opened: Records, masks: list[Any]) -> int:
     return 0 if is_equal and changed else 1
 
 
-def _rows_per_second(opened: Records, passes: int, has_masks: bool) -> float:
-    batches = iter(_tensorflow_pipeline(opened, passes, has_masks))
-    next(batches)  # the graph is made by now
-    started = time.perf_counter()
-    num_rows = sum(len(batch) for batch in batches)
-    return num_rows / (time.perf_counter() - started)
-
-
-def _tensorflow_pipeline(opened: Records, num_epochs: int, has_masks: bool) -> Any:
-    """Return a tf.data pipeline over epochs whose elements are batches of masks, or of ids."""
-    tf: Any = importlib.import_module("tensorflow")
+def _tensorflow_epoch(opened: Records, epoch: int) -> Any:
+    """Return the masks of an epoch in the order of the records."""
     tfshim: Any = importlib.import_module("tfshim")
-    manifest = opened.manifest
-    mask = manifest.mask
-    ratio_e9 = lower_ratio(mask.masking_ratio)
-    spec = {
-        name: tf.io.FixedLenFeature([length], tf.int64)
-        for name, (length, _) in manifest.features[manifest.seq_length].items()
-    }
+    rows = tfshim.masked_dataset(
+        opened.folder, BATCH_ROWS, fixed_masks=True, initial_epoch=epoch, ignore_index=NOT_MASKED
+    )
+    return np.concatenate([batch["labels"] != NOT_MASKED for batch in rows.as_numpy_iterator()])
 
-    def draw(rows: Any, epoch: Any) -> Any:
-        maskable = tf.cast(rows["word_ids"] > 0, tf.int64)
-        num_maskable = tf.reduce_sum(maskable, axis=1)
-        # docs/algorithm.md, section 6: the ratio of the maskable tokens, rounded half up.
-        budget = tf.maximum((2 * ratio_e9 * num_maskable + 10**9) // (2 * 10**9), 1)
-        return tfshim.get_masking_position(
-            maskable,
-            max_n=mask.max_n,
-            num_tokens_to_mask=tf.minimum(budget, mask.max_predictions),
-            seed=mask.seed,
-            row_ids=rows["row_id"][:, 0],
-            epoch=epoch,
-            word_ids=rows["word_ids"] - 1 if mask.mask_unit == "word" else None,
-            ngram_weights=mask.ngram_weights,
-        )
 
-    def read_epoch(epoch: Any) -> Any:
-        # Batched before parsing: one call for many rows is several times faster than one each.
-        batches = tf.data.TFRecordDataset(opened.files()).batch(BATCH_ROWS)
-        rows = batches.map(lambda examples: tf.io.parse_example(examples, spec))
-        return rows.map(lambda row: draw(row, epoch) if has_masks else row["input_ids"])
-
-    return tf.data.Dataset.range(num_epochs).flat_map(read_epoch).prefetch(tf.data.AUTOTUNE)
+def _time_training(opened: Records) -> tuple[int, float]:
+    """Return how many rows came in how many seconds, as a training job reads them."""
+    tfshim: Any = importlib.import_module("tfshim")
+    batches = iter(tfshim.masked_dataset(opened.folder, BATCH_ROWS))
+    next(batches)  # the graph is made by now
+    num_batches = -(-ROWS_TO_TIME // BATCH_ROWS)
+    started = time.perf_counter()
+    for _ in range(num_batches):
+        next(batches)
+    return num_batches * BATCH_ROWS, time.perf_counter() - started
 
 
 def _numpy_epoch(opened: Records, epoch: int) -> Any:
