@@ -219,12 +219,13 @@ def _damaged(path: Tensor, num_rows: Tensor) -> Dataset:
 
 def _cached(chunks: Dataset, batches: BinBatches) -> Dataset:
     """Return the chunks, kept in memory or in files."""
-    rows, cache = batches.rows, batches.reading.cache
+    rows, reading, cache = batches.rows, batches.reading, batches.reading.cache
     if cache == IN_MEMORY:
         return chunks.cache()
-    # Other records, and another part of them, are other files.
+    # Other records, another part of them, or another order are other files.
     told = [(part.sha256, part.first, part.num_rows) for part in rows.parts]
-    digest = hashlib.sha256(repr((told, CHUNK_ROWS)).encode()).hexdigest()
+    order = (CHUNK_ROWS, reading.shuffle_buffer_size > 0, reading.deterministic)
+    digest = hashlib.sha256(repr((told, order)).encode()).hexdigest()
     return chunks.cache(f"{cache}-L{rows.length}-{rows.index}-of-{rows.num_shards}-{digest[:16]}")
 
 

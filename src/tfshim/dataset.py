@@ -326,7 +326,7 @@ def _checked(bins: list[BinBatches], folder: str) -> list[BinBatches]:
                 "num_shards",
                 f"at most {rows.num_rows_of_all}, the rows of {rows.length} tokens of {folder}",
                 shares,
-                "let fewer hosts read",
+                "let fewer hosts read, or leave this length out of bins",
             )
         if one.rows_used == 0:
             raise value_error(
