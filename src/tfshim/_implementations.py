@@ -80,9 +80,7 @@ def _force(call: _Call, name: str, source: str) -> Callable[[Any], Any]:
         raise ValueError(message(source, f"one of {', '.join(_NAMES)}", repr(name), "spell it so"))
     forced, reason = _load(call, name)
     if forced is None:
-        raise _unavailable(
-            f"{source} asks for implementation {name!r}, which cannot run: {reason}"
-        )
+        raise _unavailable(f"{source} asks for implementation {name!r}, which cannot run: {reason}")
     return forced
 
 
