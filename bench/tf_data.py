@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benches of tf.data share: one thread, and iteration without anything else.
+"""What the benches of tf.data share: one thread or core, and iteration without anything else.
 
 Knows nothing of what the datasets hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench import libraries
@@ -20,6 +22,23 @@ def on_one_thread(dataset: Any) -> Any:
     options.threading.max_intra_op_parallelism = 1
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this thread, and the threads that it starts, on one core.
+
+    A prefetch has a thread of its own, whatever `on_one_thread` says.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def pass_over(dataset: Any) -> Callable[[], None]:
