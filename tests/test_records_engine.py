@@ -49,8 +49,12 @@ def plan_of(*sizes, num_shards=None, **options):
         (7 * MIB + 1, 8, 1),
         (96 * MIB, 8, 1),  # 12 MiB a shard: one bucket
         (96 * MIB + 1, 8, 2),
-        (512 * MIB, 8, 6),
-        (512 * MIB + 1, 9, 5),
+        (128 * MIB, 8, 2),
+        (128 * MIB + 1, 9, 2),
+        (512 * MIB, 32, 2),
+        (512 * MIB + 1, 32, 2),
+        (2048 * MIB, 32, 6),
+        (2048 * MIB + 1, 33, 6),
         (1 << 40, 16384, 6),
     ],
 )

@@ -120,7 +120,8 @@ def build(
         How TFRecord files hold numbers.
     file_format : "tfrecord" or "parquet"
     num_shards : int in [1, 99999], optional
-        By default one for each 64 MiB of text, and up to 8 for less.
+        By default one for each 64 MiB of text, and more for a small corpus: 32 from 512 MiB, 8 from
+        8 MiB.
     workers : int >= 1, optional
         Processes; by default as many as there are cores to use, and fewer for a small corpus. 1 works
         in this process.

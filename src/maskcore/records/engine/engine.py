@@ -54,8 +54,9 @@ from maskcore.records.verifying.verify import verify
 
 __all__ = ["BuildRequest", "run_build"]
 
-# A process takes about half a second to start, in which another one builds this much.
-BYTES_WORTH_A_WORKER = 2 << 20
+# A process takes about half a second to start and to meet its first words, in which another one
+# builds this much, or a quarter of it with a slow tokenizer.
+BYTES_WORTH_A_WORKER = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

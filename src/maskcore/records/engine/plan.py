@@ -33,9 +33,9 @@ MAX_SHARDS = 99_999  # file names have five digits
 
 # A shard of about this much text streams well, and a job that is killed repeats little.
 SHARD_TEXT_BYTES = 64 << 20
-# Small corpora are divided so far that several cores have work, and no further.
-SMALL_SHARD_TEXT_BYTES = 1 << 20
-MIN_SHARDS = 8
+# Smaller corpora are divided further, so that many cores have work and end at about the same time: up to
+# so many shards of at least so much text.
+SMALL_SHARDS = ((8, 1 << 20), (32, 16 << 20))
 # What a worker holds at a time, on average: its text, tokens and rows take about six times as much.
 BUCKET_TEXT_BYTES = 12 << 20
 # What a reading task takes on: a slice of a large file, or several small files. Every task leaves a
@@ -313,6 +313,12 @@ def _differing_inputs(before: Sequence[PlanInput], now: Sequence[PlanInput]) -> 
     return found
 
 
+def default_num_shards(text_bytes: int) -> int:
+    """Return how many shards a corpus has when nobody says."""
+    small = [min(most, -(-text_bytes // size)) for most, size in SMALL_SHARDS]
+    return min(MAX_SHARDS, max(1, *small, -(-text_bytes // SHARD_TEXT_BYTES)))
+
+
 def make_plan(
     inputs: Sequence[InputFile],
     options: BuildOptions,
@@ -327,8 +333,7 @@ def make_plan(
     text_bytes = sum(file.estimated_text_bytes for file in inputs)
     is_small = sum(file.size_bytes for file in inputs) <= SMALL_CORPUS_BYTES
     if num_shards is None:
-        small = min(MIN_SHARDS, -(-text_bytes // SMALL_SHARD_TEXT_BYTES))
-        num_shards = min(MAX_SHARDS, max(1, small, -(-text_bytes // SHARD_TEXT_BYTES)))
+        num_shards = default_num_shards(text_bytes)
     num_shards = _checks.integer(_NUM_SHARDS, num_shards)
     return Plan(
         options=options,
