@@ -17,25 +17,15 @@ import numpy as np
 import pytest
 
 import maskcore
-from bench import checks, libraries, workload
+from bench import checks, libraries, record_folder, workload
 from bench.measure import measure
 from bench.tf_data import next_batches, on_one_thread, one_core
 from maskcore import records
-from maskcore.config import MaskConfig
-from maskcore.records.encoding.layouts import TFRecordEncoder
-from maskcore.records.encoding.schema import RowFormat
-from maskcore.records.manifest import Manifest, ShardEntry, TokenizerEntry
-from maskcore.records.tokenising.tokenise import SpecialToken
 
 BATCH_SIZE = 256
 NUM_FILES = 8
 ROWS_PER_FILE = 4096
 BATCHES_PER_CALL = 64
-MASK = MaskConfig(seed=workload.SEED, masking_ratio=0.15, max_predictions=19)
-SPECIAL = {
-    role: SpecialToken(f"[{role.upper()}]", number)
-    for number, role in enumerate(("pad", "unk", "cls", "sep", "mask"))
-}
 BUDGET = 19  # 0.15 of 128 tokens
 
 
@@ -45,62 +35,11 @@ def layout(request: Any) -> str:
     return name
 
 
-def _write(folder: Path, layout: str) -> Path:
-    """Write records and their manifest, as `maskcore build` does."""
-    form = RowFormat(
-        schema="maskcore",
-        layout=layout,
-        file_format="tfrecord",
-        seq_length=workload.ROW_LENGTH,
-        has_labels=False,
-        pack=False,
-        mask=MASK,
-        mask_epochs=0,
-        vocab_size=workload.VOCAB_SIZE,
-        special_tokens=SPECIAL,
-    )
-    encoder = TFRecordEncoder(form)
-    columns = workload.record_columns(NUM_FILES * ROWS_PER_FILE, workload.ROW_LENGTH)
-    mixed = np.random.default_rng(workload.SEED).permutation(len(columns["row_id"]))
-    shards = []
-    for number in range(NUM_FILES):
-        own = mixed[number * ROWS_PER_FILE : (number + 1) * ROWS_PER_FILE]
-        path = folder / f"part-{number:05}-of-{NUM_FILES:05}.tfrecord"
-        with path.open("wb") as stream:
-            writer = encoder.begin(stream)
-            writer.write({name: column[own] for name, column in columns.items()})
-            written = writer.finish()
-        shards.append(ShardEntry(path.name, form.seq_length, *written))
-    manifest = Manifest(
-        maskcore_version=maskcore.__version__,
-        algorithm_version=maskcore.ALGORITHM_VERSION,
-        plan_sha256="",
-        schema=form.schema,
-        layout=layout,
-        file_format=form.file_format,
-        seq_length=form.seq_length,
-        bins=(form.seq_length,),
-        pairs="none",
-        short_seq_prob=0.0,
-        pack=False,
-        dupe_factor=1,
-        mask=MASK,
-        mask_epochs=0,
-        tokenizer=TokenizerEntry("none", "none", "", workload.VOCAB_SIZE, "wordpiece ##", SPECIAL),
-        features={form.seq_length: encoder.features},
-        inputs=(),
-        shards=tuple(shards),
-        counts={},
-    )
-    (folder / "MANIFEST.json").write_text(manifest.to_json(), encoding="utf-8")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def folder(layout: str) -> Iterator[Path]:
     libraries.load("tensorflow")
     with tempfile.TemporaryDirectory() as name:
-        yield _write(Path(name), layout)
+        yield record_folder.write(Path(name), layout, NUM_FILES, ROWS_PER_FILE)
 
 
 def measure_pipeline(
