@@ -24,7 +24,7 @@ stamps := $(VENV)/stamps
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 # cmake, ninja and cython are those of the environment: Debian 12's cmake is older than CMakePresets.json.
 with_tools := PATH="$(abspath $(bin)):$$PATH"
-python_folders := src tests tools bench
+python_folders := src tests tools bench docs/examples
 cxx_files = $(shell find src tests bench -name '*.[ch]pp' -o -name '*.h')
 native_sources := pyproject.toml CMakeLists.txt \
   $(wildcard src/maskcore/_core.* src/maskcore/records/_native.* src/*/csrc/* src/maskcore/csrc/records/*)
@@ -96,7 +96,7 @@ test-tf-matrix: $(stamps)/wheels ## run the op of one built wheel in TF_VERSIONS
 .PHONY: clean
 clean: ## remove what was built, but not $(VENV)
 	rm -rf build dist wheelhouse demo-records .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(python_folders) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
 distclean: clean ## remove $(VENV), too
