@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading back: the same rows from every layout and format, bins, and masks stored and derived."""
 
+import shutil
 import tracemalloc
 from pydoc_data.topics import topics
 
@@ -158,6 +159,51 @@ def test_rows_of_several_bins_have_their_own_lengths(build):
         opened.batches(7, 64)
     with pytest.raises(ValueError, match="seq_length must be one of 16, 48, 300, got 0"):
         opened.files(0)
+
+
+@pytest.mark.parametrize("stored_as", STORED_AS)
+@pytest.mark.parametrize("seq_length", [None, 48])
+def test_a_part_of_the_rows_is_a_slice_of_all(build, stored_as, seq_length):
+    opened = build(pairs="none", bins=BINS, mask_epochs=2, **STORED_AS[stored_as])
+    shards = [s for s in opened.manifest.shards if seq_length in (None, s.bin_length)]
+    in_files = [shard.records for shard in shards]
+    total = sum(in_files)
+    row_ids = [i for batch in opened.batches(64, seq_length) for i in batch["row_id"][:, 0]]
+    bounds = {0, 1, 63, 64, 65, total - 1, total, total + 1}  # about a batch, and the end
+    bounds |= {in_files[0] - 1, in_files[0], in_files[0] + 1}  # about the end of a file
+    for start in sorted(bounds):
+        for stop in [*sorted(bounds), None]:
+            batches = list(opened.batches(64, seq_length, start=start, stop=stop))
+            found = [i for batch in batches for i in batch["row_id"][:, 0]]
+            assert found == row_ids[start:stop], (start, stop)
+            sizes = [len(column) for batch in batches for column in batch.values()]
+            assert all(1 <= size <= 64 for size in sizes)
+
+
+def test_files_without_a_row_of_the_part_are_not_opened(build, tmp_path):
+    opened = build(seq_length=300)
+    folder = tmp_path / "r"
+    shutil.copytree(opened.folder, folder)
+    first, second = records.open(folder).manifest.shards
+    damaged = folder / second.file
+    damaged.write_bytes(bytes(second.bytes))
+    opened = records.open(folder)
+    rows = sum(len(batch["row_id"]) for batch in opened.batches(9, stop=first.records))
+    assert rows == first.records
+    damaged.unlink()
+    assert list(opened.batches(9, start=first.records + second.records)) == []
+    with pytest.raises(FileNotFoundError):
+        list(opened.batches(9, stop=first.records + 1))
+
+
+@pytest.mark.parametrize(
+    ("argument", "remedy"), [("start", "the number of a row"), ("stop", "end")]
+)
+def test_rows_are_numbered_from_0_on(build, argument, remedy):
+    with pytest.raises(
+        ValueError, match=rf"{argument} must be in \[0, 2\*\*63\), got -1; .*{remedy}"
+    ):
+        build(seq_length=300).batches(9, **{argument: -1})
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])

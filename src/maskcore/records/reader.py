@@ -46,6 +46,8 @@ __all__ = [
 _BATCH_SIZE = _checks.IntegerRange(
     "batch_size", 1, 2**31, "in [1, 2**31)", "pass the number of rows to hold at a time"
 )
+_START = _checks.IntegerRange("start", 0, 2**63, "in [0, 2**63)", "pass the number of a row")
+_STOP = _checks.IntegerRange("stop", 0, 2**63, "in [0, 2**63)", "None reads to the end")
 # Numbers in a column of a batch of single rows: 1 MB, in five columns or so.
 _VALUES_AT_ONCE = 1 << 17
 
@@ -118,17 +120,26 @@ class Records:
         return [shard for shard in shards if seq_length in (None, shard.bin_length)]
 
     def batches(
-        self, batch_size: int, seq_length: int | None = None
+        self,
+        batch_size: int,
+        seq_length: int | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Return an iterator over rows as columns.
 
         Parameters
         ----------
         batch_size : int in [1, 2**31)
-            Rows in a batch; the last batch of a file may have fewer.
+            Rows in a batch; the first and the last batch of a file may have fewer.
         seq_length : int, optional
             Only rows of this length, which is one of `manifest.bins`. Otherwise batches of different
             lengths follow one another.
+        start, stop : int >= 0, optional
+            Only the rows from number `start` on and before number `stop`, counted through the files of
+            `files(seq_length)`. Files that hold none of them are not opened; of others, what
+            lies before `start` is read and left out.
 
         Returns
         -------
@@ -142,22 +153,41 @@ class Records:
 
         """
         batch_size = _checks.integer(_BATCH_SIZE, batch_size)
-        return self._batches(batch_size, self._shards(seq_length))
+        start = _checks.integer(_START, start)
+        stop = None if stop is None else _checks.integer(_STOP, stop)
+        return self._batches(batch_size, self._shards(seq_length), start, stop)
 
     def _batches(
-        self, batch_size: int, shards: list[ShardEntry]
+        self, batch_size: int, shards: list[ShardEntry], start: int, stop: int | None
     ) -> Iterator[dict[str, NDArray[Any]]]:
+        rows_before = 0
         for shard in shards:
-            path = self.folder / shard.file
-            num_records = 0
-            for columns, _ in self._encoders[shard.bin_length].read(path, batch_size):
-                num_records += len(columns["input_ids"])
+            first = max(start - rows_before, 0)
+            end = shard.records if stop is None else min(stop - rows_before, shard.records)
+            rows_before += shard.records
+            if first < end or (first == 0 and stop is None):
+                yield from self._rows_of(shard, batch_size, first, end)
+
+    def _rows_of(
+        self, shard: ShardEntry, batch_size: int, start: int, stop: int
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the rows `start` to `stop` of a file."""
+        path = self.folder / shard.file
+        num_records = 0
+        for columns, first in self._encoders[shard.bin_length].read(path, batch_size):
+            num_records = first + len(columns["input_ids"])
+            if start <= first and num_records <= stop:
                 yield columns
-            if num_records != shard.records:
-                raise RecordsError(
-                    f"{path}: {num_records} records, the manifest says {shard.records}; build the "
-                    "records again"
-                )
+            elif start < num_records and first < stop:
+                wanted = slice(max(start - first, 0), stop - first)
+                yield {name: column[wanted] for name, column in columns.items()}
+            if stop <= num_records and stop < shard.records:
+                return
+        if num_records != shard.records:
+            raise RecordsError(
+                f"{path}: {num_records} records, the manifest says {shard.records}; build the "
+                "records again"
+            )
 
     def masks(self, columns: Columns, epoch: ArrayLike = 0) -> MaskedIndices:
         """Return the masks of a batch in an epoch, from the manifest and the rows' ids.
