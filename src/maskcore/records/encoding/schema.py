@@ -20,7 +20,7 @@ from maskcore.config import MaskConfig
 from maskcore.errors import value_error
 from maskcore.masking import MaskedIndices, mask_indices, mask_positions, mask_spans
 from maskcore.records.tokenising.tokenise import SpecialToken
-from maskcore.tokens import PredictionTokens, allowed_ids, mask_tokens
+from maskcore.tokens import MaskedTokens, PredictionTokens, allowed_ids, mask_tokens
 
 __all__ = [
     "MASKED_LM_COUNTS",
@@ -29,6 +29,7 @@ __all__ = [
     "column_lengths",
     "derive_indices",
     "derive_spans",
+    "derive_tokens",
     "largest_budget",
     "mask_columns",
     "predictions_of",
@@ -258,6 +259,21 @@ def derive_spans(mask: MaskConfig, columns: Columns, epoch: ArrayLike) -> NDArra
     return mask_spans(epoch=epoch, **_arguments(mask, columns))
 
 
+def derive_tokens(
+    form: RowFormat, columns: Columns, epoch: ArrayLike, **options: Any
+) -> MaskedTokens | PredictionTokens:
+    """Return masked ids by the same masks; `options` are those of `mask_tokens` that no row knows."""
+    special_ids = tuple(sorted({token.id for token in form.special_tokens.values()}))
+    return mask_tokens(
+        columns["input_ids"],
+        mask_id=form.special_tokens["mask"].id,
+        random_ids=_random_ids(form.vocab_size, special_ids),
+        epoch=epoch,
+        **_arguments(form.mask, columns),
+        **options,
+    )
+
+
 def mask_columns(
     mask: MaskConfig, columns: Columns, mask_epochs: int
 ) -> dict[str, NDArray[np.int32]]:
@@ -288,17 +304,9 @@ def _bert_columns(form: RowFormat, columns: Columns) -> dict[str, NDArray[Any]]:
     no pairs.
     """
     input_ids = np.ascontiguousarray(columns["input_ids"], np.int32)
-    special_ids = tuple(sorted({token.id for token in form.special_tokens.values()}))
     masked = cast(
         "PredictionTokens",
-        mask_tokens(
-            input_ids,
-            mask_id=form.special_tokens["mask"].id,
-            random_ids=_random_ids(form.vocab_size, special_ids),
-            output="positions",
-            epoch=STATIC_EPOCH,
-            **_arguments(form.mask, columns),
-        ),
+        derive_tokens(form, {**columns, "input_ids": input_ids}, STATIC_EPOCH, output="positions"),
     )
     labels = columns.get(NEXT_SENTENCE_LABELS)
     return {
