@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 import numpy as np
 import pytest
 
-from maskcore import records
+from maskcore import allowed_ids, mask_tokens, records
 from maskcore.records import MaskConfig, RecordsError
 from maskcore.records.tokenising.tokenise import train_wordpiece
 
@@ -50,10 +50,8 @@ def build(corpus, tokenizer, tmp_path_factory):
         key = tuple(sorted(options.items()))
         if key not in built:
             out = tmp_path_factory.mktemp("built") / "r"
-            mask = MaskConfig(seed=3)
-            records.build(
-                corpus, out, tokenizer=tokenizer, mask=mask, num_shards=2, workers=1, **options
-            )
+            options = {"mask": MaskConfig(seed=3), **options}
+            records.build(corpus, out, tokenizer=tokenizer, num_shards=2, workers=1, **options)
             built[key] = out
         return records.open(built[key])
 
@@ -121,6 +119,41 @@ def test_stored_masks_are_the_derived_ones(build, shape, stored_as):
             is_masked = opened.spans(columns, epoch) > 0
             np.testing.assert_array_equal(is_masked.sum(axis=1), stored.weights.sum(axis=1))
             assert not (is_masked & (columns["word_ids"] == 0)).any()
+
+
+@pytest.mark.parametrize("mask_unit", ["word", "token"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"output": "positions"}, {"replacement": (0.5, 0.5, 0), "ignore_index": -1}],
+    ids=["labels", "positions", "other shares"],
+)
+def test_masked_ids_are_those_of_the_kernel(build, mask_unit, options):
+    """Expected is a call with all that docs/records.md says of masks."""
+    opened = build(pairs="sop", bins=BINS, mask=MaskConfig(seed=3, mask_unit=mask_unit, max_n=2))
+    special = opened.manifest.tokenizer.special_tokens
+    allowed = allowed_ids(opened.manifest.tokenizer.vocab_size, {s.id for s in special.values()})
+    for seq_length in BINS:
+        columns = whole(opened, seq_length)
+        words = columns["word_ids"]
+        expected = mask_tokens(
+            columns["input_ids"],
+            words,
+            mask_id=special["mask"].id,
+            random_ids=allowed,
+            word_ids=words - 1 if mask_unit == "word" else None,
+            seed=3,
+            epoch=5,
+            row_ids=columns["row_id"][:, 0],
+            max_n=2,
+            masking_ratio=0.15,
+            max_predictions=max(1, int(0.15 * (seq_length - 3) + 0.5)),  # what a full row needs
+            **options,
+        )
+        found = opened.mask_tokens(columns, 5, **options)
+        assert found._fields == expected._fields
+        for got, wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+            assert got.dtype == wanted.dtype
 
 
 def test_masks_do_not_depend_on_bins_or_form(build):
@@ -237,6 +270,8 @@ def test_rows_of_schema_bert_are_masked_already(build, file_format):
         )
     with pytest.raises(RecordsError, match="'bert' are masked already; use stored_masks"):
         bert.masks(columns)
+    with pytest.raises(RecordsError, match="'bert' are masked already; use stored_masks"):
+        bert.mask_tokens(columns)
     with pytest.raises(ValueError, match=r"epoch must be in \[0, 1\)"):
         bert.stored_masks(columns, 1)
 

@@ -7,8 +7,7 @@ Owns `open`. Knows nothing of how records are made, nor of their bytes: encoders
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 import maskcore
 from maskcore import _checks
-from maskcore.config import MaskConfig
 from maskcore.errors import value_error
 from maskcore.masking import MaskedIndices
 from maskcore.records._errors import RecordsError
@@ -28,11 +26,14 @@ from maskcore.records.encoding.schema import (
     MASKED_LM_WEIGHTS,
     STATIC_EPOCH,
     Columns,
+    RowFormat,
     derive_indices,
     derive_spans,
+    derive_tokens,
     row_format,
 )
 from maskcore.records.manifest import Manifest, ShardEntry, read_manifest
+from maskcore.tokens import MaskedTokens, PredictionTokens
 
 __all__ = [
     "Records",
@@ -215,21 +216,65 @@ class Records:
         epochs that are stored they are the stored ones.
 
         """
-        return derive_indices(self._mask(columns), columns, epoch)
+        return derive_indices(self._form(columns).mask, columns, epoch)
 
     def spans(self, columns: Columns, epoch: ArrayLike = 0) -> NDArray[np.int32]:
         """Return the same masks as span numbers, shape (rows, seq_length); 0: not masked."""
-        return derive_spans(self._mask(columns), columns, epoch)
+        return derive_spans(self._form(columns).mask, columns, epoch)
 
-    def _mask(self, columns: Columns) -> MaskConfig:
-        """Return how the masks of a batch are drawn; raise where that cannot be known."""
+    def mask_tokens(
+        self,
+        columns: Columns,
+        epoch: ArrayLike = 0,
+        *,
+        output: str = "labels",
+        replacement: Sequence[float] = (0.8, 0.1, 0.1),
+        ignore_index: int = -100,
+    ) -> MaskedTokens | PredictionTokens:
+        """Return the masked ids of a batch in an epoch, with what is to be predicted.
+
+        They are what `maskcore.mask_tokens` gives for the rows with the manifest's masks, its tokenizer's
+        [MASK], and all ids but the special ones to draw from.
+
+        Parameters
+        ----------
+        columns : a batch of `batches`, or some of its rows
+        epoch : int in [0, 2**31), or int array of one for each row
+        output, replacement, ignore_index
+            As in `maskcore.mask_tokens`.
+
+        Returns
+        -------
+        MaskedTokens or PredictionTokens
+            Ids in the dtype of ``columns["input_ids"]``; P is that of `masks`.
+
+        Raises
+        ------
+        RecordsError
+            As `masks`.
+
+        Notes
+        -----
+        **Reproducibility.** As `masks`; `tfshim.masked_dataset` gives the same ids.
+
+        """
+        return derive_tokens(
+            self._form(columns),
+            columns,
+            epoch,
+            output=output,
+            replacement=replacement,
+            ignore_index=ignore_index,
+        )
+
+    def _form(self, columns: Columns) -> RowFormat:
+        """Return the form of a batch, which says how its masks are drawn; raise where that cannot be known."""
         if self.manifest.schema == "bert":
             raise RecordsError(
                 f"{self.folder}: rows of schema 'bert' are masked already; use stored_masks(columns, 0)"
             )
         check_algorithm_version(self.manifest, self.folder)
-        form = self._encoders[columns["input_ids"].shape[1]].form
-        return replace(self.manifest.mask, max_predictions=form.max_predictions)
+        return self._encoders[columns["input_ids"].shape[1]].form
 
     def stored_masks(self, columns: Columns, epoch: int) -> MaskedIndices:
         """Return the masks that the records hold for an epoch, in the form of `masks`.
