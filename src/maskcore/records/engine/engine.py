@@ -14,15 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskcore.records._errors import RecordsError
 from maskcore.records._progress import STEPS, OnProgress, Progress
 from maskcore.records.engine.assemble import assemble
 from maskcore.records.engine.folder import BuildFolder
-from maskcore.records.engine.plan import Plan
+from maskcore.records.engine.plan import Plan, ReadTask
 from maskcore.records.engine.pool import (
     SECONDS_BETWEEN_REPORTS,
     InProcess,
@@ -34,11 +34,13 @@ from maskcore.records.engine.pool import (
 from maskcore.records.engine.scatter import (
     ReadResult,
     changed_inputs,
+    no_text,
     read_result,
+    read_runs,
     read_task,
     whole_result,
 )
-from maskcore.records.engine.spill import SpillReader
+from maskcore.records.engine.spill import RunEntry, SpillReader
 from maskcore.records.engine.unit import run_unit, unit_result
 from maskcore.records.engine.vocabulary import (
     store_tokeniser,
@@ -122,41 +124,52 @@ class _Meter:
         )
 
 
+class _Read(NamedTuple):
+    """The task to read a part of the corpus."""
+
+    task: ReadTask
+    files: dict[int, InputFile]
+    """Those of its slices, by their index in the plan."""
+
+
+class _Train(NamedTuple):
+    """The task to train a tokenizer."""
+
+
+class _MakeUnit(NamedTuple):
+    """The task to make a shard."""
+
+    unit: int
+
+
+_Task = _Read | _Train | _MakeUnit
+
+
 class BuildWorker:
-    """Does the tasks of a build in one process; made there."""
+    """Does the tasks of a build in one process; made there, with a plan that names no inputs."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        inputs: Sequence[InputFile],
-        folder: Path,
-        tokeniser: Tokeniser | None = None,
-    ) -> None:
+    def __init__(self, plan: Plan, folder: Path, tokeniser: Tokeniser | None = None) -> None:
         self._plan = plan
-        self._inputs = inputs
         self._folder = BuildFolder(folder)
-        self._tasks = {task.number: task for task in plan.read_tasks()}
         self._tokeniser = tokeniser
-        self._read: ReadResult | None = None
+        self._runs: list[RunEntry] | None = None
 
-    def __call__(self, task: tuple[str, int], report: Reporter) -> None:
-        """Do "read", "train" or "unit" number n."""
-        kind, number = task
+    def __call__(self, task: _Task, report: Reporter) -> None:
+        """Do one task."""
         plan, folder = self._plan, self._folder
-        if kind == "read":
-            read_task(plan, self._tasks[number], self._inputs, folder, report)
+        if isinstance(task, _Read):
+            read_task(plan, task.task, task.files, folder, report)
             return
-        self._read = self._read or whole_result(plan, folder)
-        if self._read is None:
-            raise RuntimeError(f"{kind} {number} began before all was read")
-        if kind == "train":
-            train_tokeniser(plan, self._read.runs, folder, report)
+        if self._runs is None:
+            self._runs = read_runs(folder)
+        if isinstance(task, _Train):
+            train_tokeniser(plan, self._runs, folder, report)
             return
         self._tokeniser = self._tokeniser or stored_tokeniser(plan, folder)
         if self._tokeniser is None:
-            raise RuntimeError(f"unit {number} began without a tokenizer")
-        buckets = SpillReader(plan, self._read.runs, folder.spill, plan.buckets_of(number))
-        run_unit(plan, number, self._tokeniser, buckets.parts(), folder=folder, report=report)
+            raise RuntimeError(f"unit {task.unit} began without a tokenizer")
+        buckets = SpillReader(plan, self._runs, folder, plan.buckets_of(task.unit))
+        run_unit(plan, task.unit, self._tokeniser, buckets.parts(), folder=folder, report=report)
 
 
 def run_build(request: BuildRequest) -> Manifest:
@@ -258,7 +271,7 @@ class _Build:
         self._target = target
         self._meter = _Meter(request.on_progress)
         self._make_worker = functools.partial(
-            BuildWorker, request.plan, request.inputs, request.folder
+            BuildWorker, replace(request.plan, inputs=()), request.folder
         )
 
     def run(self) -> list[str]:
@@ -302,7 +315,7 @@ class _Build:
             )
         return Pool(self._make_worker, num_workers, keep_open=(self._target.lock_descriptor,))
 
-    def _do(self, pool: InProcess | Pool, tasks: Iterable[tuple[str, int]]) -> None:
+    def _do(self, pool: InProcess | Pool, tasks: Iterable[_Task]) -> None:
         for _ in pool.run(tasks, self._meter.add):
             self._meter.add(Counter(units=1))
         self._meter.tell()
@@ -313,12 +326,19 @@ class _Build:
         for task in tasks:
             result = read_result(self._target, task.number)
             if result is None:
-                waiting.append(("read", task.number))
+                waiting.append(task)
             else:
                 counts = result.counts
                 done.update(bytes=counts.bytes_read, documents=counts.documents, units=1)
         self._meter.begin("read", sum(task.bytes for task in tasks), len(tasks), done)
-        self._do(pool, waiting)
+        inputs = self._request.inputs
+        self._do(
+            pool,
+            (
+                _Read(task, {part.input: inputs[part.input] for part in task.slices})
+                for task in waiting
+            ),
+        )
         read = whole_result(self._plan, self._target)
         if read is None:
             raise RuntimeError("the corpus is read, and a commit point is missing")
@@ -330,6 +350,8 @@ class _Build:
             tokeniser = self._request.tokeniser
             store_tokeniser(tokeniser, self._target)
         if tokeniser is None:
+            if not read.runs:
+                raise no_text([file.name for file in self._plan.inputs])
             self._meter.begin("train", training_bytes(read.runs), 1)
             self._train(pool)
             tokeniser = stored_tokeniser(self._plan, self._target)
@@ -340,11 +362,11 @@ class _Build:
     def _train(self, pool: InProcess | Pool) -> None:
         """Train in a process of its own, with all cores, whose memory is given back."""
         if isinstance(pool, InProcess):
-            self._do(pool, [("train", 0)])
+            self._do(pool, [_Train()])
             return
         lock = self._target.lock_descriptor
         with Pool(self._make_worker, 1, keep_open=(lock,), is_threaded=True) as alone:
-            self._do(alone, [("train", 0)])
+            self._do(alone, [_Train()])
 
     def _build_units(self, read: ReadResult, tokeniser: Tokeniser, pool: InProcess | Pool) -> None:
         waiting, done = [], Counter[str]()
@@ -353,7 +375,7 @@ class _Build:
                 self._target, unit, tokeniser.sha256, is_hashed=self._request.verify
             )
             if result is None:
-                waiting.append(("unit", unit))
+                waiting.append(_MakeUnit(unit))
             else:
                 done.update(result.progress())
         text_bytes = sum(run.text_bytes for run in read.runs)

@@ -3,6 +3,7 @@
 
     spill/000012.json      the commit point of task 12: its runs, the hash of each slice, its counts
     spill/all.json         the same for all tasks, when the corpus is read
+    spill/runs.json        its runs alone, which is all that units need
 
 Owns these files and the hashes of inputs. Knows nothing of tokens, and of buckets only that
 `spill` divides into them.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = [
     "no_rows",
     "no_text",
     "read_result",
+    "read_runs",
     "read_task",
     "whole_result",
 ]
@@ -41,6 +43,7 @@ __all__ = [
 _HASHED_AT_ONCE = 1 << 20
 _DOCUMENTS_AT_ONCE = 64
 _ALL = "all.json"
+_RUNS = "runs.json"
 
 
 @dataclass(slots=True)
@@ -79,9 +82,13 @@ def _commit_point(folder: BuildFolder, task: int) -> Path:
 
 
 def read_task(
-    plan: Plan, task: ReadTask, inputs: Sequence[InputFile], folder: BuildFolder, report: Reporter
+    plan: Plan,
+    task: ReadTask,
+    files: Mapping[int, InputFile],
+    folder: BuildFolder,
+    report: Reporter,
 ) -> None:
-    """Write the runs of one task, then its commit point.
+    """Write the runs of one task, then its commit point; `files` are those of its slices.
 
     Raises
     ------
@@ -94,7 +101,7 @@ def read_task(
     spill = SpillWriter(folder.spill, task.number, plan.num_buckets, plan.seed)
     options = plan.options.read_options
     for part in task.slices:
-        file = inputs[part.input]
+        file = files[part.input]
         documents = read_documents(file, options, counts, part.start, part.stop)
         is_done = False
         while not is_done:
@@ -155,8 +162,15 @@ def whole_result(plan: Plan, folder: BuildFolder) -> ReadResult | None:
         whole.runs += result.runs
         whole.slices += result.slices
         whole.counts = whole.counts.merge(result.counts)
+    write_file(folder.spill / _RUNS, json.dumps([run._asdict() for run in whole.runs]) + "\n")
     write_file(folder.spill / _ALL, whole.to_json())
     return whole
+
+
+def read_runs(folder: BuildFolder) -> list[RunEntry]:
+    """Return the runs of all tasks, when `whole_result` has seen that all are finished."""
+    content = (folder.spill / _RUNS).read_text(encoding="utf-8")
+    return [RunEntry(**run) for run in json.loads(content)]
 
 
 def input_hashes(plan: Plan, result: ReadResult) -> list[str | None]:

@@ -10,7 +10,8 @@ A run is a file of documents grouped by bucket:
 with little-endian numbers and text in UTF-8, one sentence a line. Where buckets begin is at the same
 place of every run, counted from its end, so that a unit finds its documents by one read for each run.
 Owns this format, the order in a bucket and the division of a bucket that is too large. Knows nothing
-of where documents come from or what is made of them.
+of where documents come from or what is made of them: inputs are numbers here, and what a process holds
+does not grow with them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.records._errors import RecordsError
-from maskcore.records.engine.folder import writing
+from maskcore.records.engine.folder import BuildFolder, writing
 from maskcore.records.engine.plan import Plan
 from maskcore.records.reading.documents import Document
 from maskcore.records.rows.row_identity import bucket_hash
@@ -56,6 +57,7 @@ class Bucket(NamedTuple):
     """Documents of a bucket, or of a part of one that is too large, in their order."""
 
     documents: list[Document]
+    """Without the names of their files."""
     text_bytes: list[int]
     """Of each document: its sentences in UTF-8, one a line."""
 
@@ -111,16 +113,18 @@ class SpillReader:
     ----------
     plan : Plan
     runs : sequence of RunEntry
-    folder : Path
-        Of the runs.
+    folder : BuildFolder
+        That has the runs, and the names of the inputs for an error.
     buckets : range
         Those to read.
 
     """
 
-    def __init__(self, plan: Plan, runs: Sequence[RunEntry], folder: Path, buckets: range) -> None:
-        self._paths = [folder / run.file for run in runs]
-        self._input_names = [file.name for file in plan.inputs]
+    def __init__(
+        self, plan: Plan, runs: Sequence[RunEntry], folder: BuildFolder, buckets: range
+    ) -> None:
+        self._folder = folder
+        self._paths = [folder.spill / run.file for run in runs]
         self._num_buckets = plan.num_buckets
         self._buckets = buckets
         self._begins = np.zeros((len(runs), len(buckets) + 1), np.int64)
@@ -148,7 +152,7 @@ class SpillReader:
     def _read(
         self, begins: NDArray[np.int64], ends: NDArray[np.int64], part: int, num_parts: int
     ) -> Bucket:
-        found: list[tuple[int, bytes, Document, int]] = []
+        found: list[tuple[int, bytes, Document, int, int]] = []
         header, header_bytes = _HEADER.unpack_from, _HEADER.size
         for run in np.flatnonzero(ends > begins):
             frames = _read_at(self._paths[run], int(begins[run]), int(ends[run] - begins[run]))
@@ -162,13 +166,28 @@ class SpillReader:
                     continue
                 key = frames[key_at:text_at]
                 sentences = frames[text_at:at].decode().split("\n")
-                document = Document(key, self._input_names[index], offset, sentences)
-                found.append((place, key, document, text_bytes))
+                document = Document(key, "", offset, sentences)
+                found.append((place, key, document, text_bytes, index))
         found.sort()  # by hash and key, which no two have in common
         for before, after in pairwise(found):
             if before[0] == after[0] and before[1] == after[1]:
-                raise _duplicate(before[2], after[2])
+                raise self._duplicate(
+                    before[1], *((item[4], item[2].offset) for item in (before, after))
+                )
         return Bucket([item[2] for item in found], [item[3] for item in found])
+
+    def _duplicate(self, key: bytes, *places: tuple[int, int]) -> RecordsError:
+        """Return the error for two documents of one key; `places` are their inputs and offsets."""
+        content = self._folder.read_plan() or {}
+        inputs = content["plan"]["inputs"]
+        named = sorted((inputs[index]["name"], offset) for index, offset in places)
+        kind, _, identity = key.partition(b"\0")
+        shown = identity.decode("utf-8", "replace") if kind == b"id" else named[0][0]
+        where = " and ".join(f"{name} at {offset}" for name, offset in named)
+        return RecordsError(
+            f"{where}: two documents have the id {shown!r}; make the ids unique, or leave --id-field "
+            "out"
+        )
 
 
 def _read_at(path: Path, offset: int, size: int) -> bytes:
@@ -181,13 +200,3 @@ def _read_at(path: Path, offset: int, size: int) -> bytes:
             f"{os.path.basename(path.parent.parent)} and build again"
         )
     return content
-
-
-def _duplicate(first: Document, second: Document) -> RecordsError:
-    kind, _, identity = first.key.partition(b"\0")
-    shown = identity.decode("utf-8", "replace") if kind == b"id" else first.name
-    places = sorted([(first.name, first.offset), (second.name, second.offset)])
-    where = " and ".join(f"{name} at {offset}" for name, offset in places)
-    return RecordsError(
-        f"{where}: two documents have the id {shown!r}; make the ids unique, or leave --id-field out"
-    )

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from maskcore.records.engine.folder import BuildFolder, write_file
 from maskcore.records.engine.plan import Plan
 from maskcore.records.engine.pool import Reporter
-from maskcore.records.engine.scatter import no_text
 from maskcore.records.engine.spill import RunEntry, SpillReader
 from maskcore.records.reading.documents import Document
 from maskcore.records.tokenising import huggingface, sentencepiece_model
@@ -48,14 +47,7 @@ def stored_tokeniser(plan: Plan, folder: BuildFolder) -> Tokeniser | None:
 def train_tokeniser(
     plan: Plan, runs: Sequence[RunEntry], folder: BuildFolder, report: Reporter
 ) -> None:
-    """Train a WordPiece on the first buckets, which are a sample of the corpus, and store it.
-
-    Raises
-    ------
-    RecordsError
-        If the corpus holds no text.
-
-    """
+    """Train a WordPiece on the first buckets, which are a sample of the corpus, and store it."""
     with report.step("tokenising"):
         made = trained(
             lambda: _sample(plan, runs, folder, report), "wordpiece", plan.options.vocab_size or 0
@@ -85,8 +77,6 @@ def _sample(
             batch, pending = [], Counter()
         if taken >= TRAINING_TEXT_BYTES:
             return
-    if taken == 0:
-        raise no_text([file.name for file in plan.inputs])
     yield batch
     report.add(**pending)
 
@@ -95,6 +85,6 @@ def _documents(
     plan: Plan, runs: Sequence[RunEntry], folder: BuildFolder
 ) -> Iterator[tuple[Document, int]]:
     for bucket in range(plan.num_buckets):
-        reader = SpillReader(plan, runs, folder.spill, range(bucket, bucket + 1))
+        reader = SpillReader(plan, runs, folder, range(bucket, bucket + 1))
         for part in reader.parts():
             yield from zip(part.documents, part.text_bytes, strict=True)
