@@ -173,6 +173,17 @@ def fill_blocks(text: str, run: Run) -> str:
     )
 
 
+def fill_block(text: str, name: str, body: str) -> str:
+    """Return `text` with `body` between its `<!-- NAME -->` and `<!-- /NAME -->`, which must be there."""
+    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
+    filled, count = re.subn(
+        f"{first}\n.*?{last}", lambda _: f"{first}\n{body}\n{last}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"the file must hold one block from {first} to {last}, got {count}")
+    return filled
+
+
 def print_table(table: Table) -> None:
     """Print the table: with colours on a terminal where rich is installed, else in Markdown."""
     is_plain = not sys.stdout.isatty() or importlib.util.find_spec("rich") is None

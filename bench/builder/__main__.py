@@ -11,7 +11,6 @@ import argparse
 import importlib
 import json
 import platform
-import re
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import libraries, tables
+from bench import libraries, machine, tables
 from bench.builder import corpus, timing
 from maskcore import records
 
@@ -29,7 +28,6 @@ BERT_STYLE_BYTES = 400_000  # its cost grows with the text, and it is slow
 NUM_EPOCHS = 10
 LARGE_BYTES = 100_000_000  # enough that starting a process does not count
 KINDS = {"wordpiece": 1.0, "byte-bpe": 1.3, "unigram": 1.3}
-BLOCK = re.compile(r"<!-- builder-bench -->\n.*?<!-- /builder-bench -->", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -203,16 +201,9 @@ def machine_line(text: Path, rounds: int) -> str:
     """Return what the figures depend on."""
     versions = [f"{name} {libraries.version(name)}" for name in ("tokenizers", "numpy")]
     return (
-        f"{_processor()}, Python {platform.python_version()}, {', '.join(versions)}; "
+        f"{machine.processor()}, Python {platform.python_version()}, {', '.join(versions)}; "
         f"{text.stat().st_size / 1e6:.1f} MB of text, rows of {SEQ_LENGTH}; medians of {rounds} rounds."
     )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 def memory_rows(text: Path, folder: Path, sizes_mb: list[int]) -> list[tuple[str, ...]]:
@@ -270,17 +261,18 @@ def main(given: list[str] | None = None) -> int:
             tables.print_table(_table("Memory", header, rows))
             return 0
         figures = _measure(make_works(text, folder), arguments.rounds)
-        machine = machine_line(text, arguments.rounds)
-    print(machine)
+        measured_on = machine_line(text, arguments.rounds)
+    print(measured_on)
     shown: list[Callable[[Figures], tables.Table]] = [figures_table, targets_table]
     for table in shown:
         tables.print_table(table(figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures.costs, indent=1))
-    body = "\n\n".join([machine, *(tables.to_markdown(table(figures)) for table in shown)])
-    block = f"<!-- builder-bench -->\n{body}\n<!-- /builder-bench -->"
+    body = "\n\n".join([measured_on, *(tables.to_markdown(table(figures)) for table in shown)])
     for path in arguments.update:
-        path.write_text(BLOCK.sub(lambda _: block, path.read_text(encoding="utf-8")))
+        text_before = path.read_text(encoding="utf-8")
+        filled = tables.fill_block(text_before, "builder-bench", body)
+        path.write_text(filled, encoding="utf-8")
     return 0
 
 
