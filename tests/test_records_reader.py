@@ -124,8 +124,12 @@ def test_stored_masks_are_the_derived_ones(build, shape, stored_as):
 @pytest.mark.parametrize("mask_unit", ["word", "token"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"output": "positions"}, {"replacement": (0.5, 0.5, 0), "ignore_index": -1}],
-    ids=["labels", "positions", "other shares"],
+    [
+        {},
+        {"output": "positions", "seed": 2**63 - 1},
+        {"replacement": (0.5, 0.5, 0), "ignore_index": -1},
+    ],
+    ids=["labels", "positions of another seed", "other shares"],
 )
 def test_masked_ids_are_those_of_the_kernel(build, mask_unit, options):
     """Expected is a call with all that docs/records.md says of masks."""
@@ -141,13 +145,12 @@ def test_masked_ids_are_those_of_the_kernel(build, mask_unit, options):
             mask_id=special["mask"].id,
             random_ids=allowed,
             word_ids=words - 1 if mask_unit == "word" else None,
-            seed=3,
             epoch=5,
             row_ids=columns["row_id"][:, 0],
             max_n=2,
             masking_ratio=0.15,
             max_predictions=max(1, int(0.15 * (seq_length - 3) + 0.5)),  # what a full row needs
-            **options,
+            **{"seed": 3, **options},
         )
         found = opened.mask_tokens(columns, 5, **options)
         assert found._fields == expected._fields
@@ -272,6 +275,8 @@ def test_rows_of_schema_bert_are_masked_already(build, file_format):
         bert.masks(columns)
     with pytest.raises(RecordsError, match="'bert' are masked already; use stored_masks"):
         bert.mask_tokens(columns)
+    with pytest.raises(ValueError, match=r"seed must be in \[0, 2\*\*63\), got -1"):
+        ours.mask_tokens(expected, seed=-1)
     with pytest.raises(ValueError, match=r"epoch must be in \[0, 1\)"):
         bert.stored_masks(columns, 1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,7 @@ class Records:
         output: str = "labels",
         replacement: Sequence[float] = (0.8, 0.1, 0.1),
         ignore_index: int = -100,
+        seed: int | None = None,
     ) -> MaskedTokens | PredictionTokens:
         """Return the masked ids of a batch in an epoch, with what is to be predicted.
 
@@ -242,6 +244,8 @@ class Records:
         epoch : int in [0, 2**31), or int array of one for each row
         output, replacement, ignore_index
             As in `maskcore.mask_tokens`.
+        seed : int in [0, 2**63), optional
+            Other masks than those of the manifest's seed.
 
         Returns
         -------
@@ -258,8 +262,9 @@ class Records:
         **Reproducibility.** As `masks`; `tfshim.masked_dataset` gives the same ids.
 
         """
+        form = self._form(columns)
         return derive_tokens(
-            self._form(columns),
+            form if seed is None else replace(form, mask=replace(form.mask, seed=seed)),
             columns,
             epoch,
             output=output,
