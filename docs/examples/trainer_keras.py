@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model in training: its optimizer, the step under a `tf.distribute` strategy, and evaluation.
+
+Owns what XLA compiles, and how sums of replicas and steps become means. Knows nothing of files, options or
+clocks; the model and its loss are in encoder_keras.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+from encoder_keras import Encoder, loss_sums
+from meter import EncoderSize
+
+__all__ = ["Trainer", "added", "means", "numbers"]
+
+keras = tf.keras
+
+Batch = dict[str, Any]
+
+
+class Trainer:
+    """A model, its optimizer and the functions that train and evaluate it under a strategy."""
+
+    def __init__(
+        self,
+        size: EncoderSize,
+        data: Any,
+        *,
+        num_heads: int,
+        share_layers: bool,
+        schedule: Any,
+        weight_decay: float = 0.01,
+        strategy: Any = None,
+        jit_compile: bool = False,
+    ) -> None:
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.schedule = schedule
+        with self.strategy.scope():
+            self.model = Encoder(size, num_heads=num_heads, share_layers=share_layers)
+            self.model({name: tf.zeros(s.shape, s.dtype) for name, s in data.element_spec.items()})
+            self.optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+            self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            self.optimizer.build(self.model.trainable_variables)
+        # Compiled is what computes most; updates, which replicas add up, are not.
+        self._gradients = tf.function(self._gradients_of_replica, jit_compile=jit_compile)
+        self._sums = tf.function(self._sums_of_replica, jit_compile=jit_compile)
+        self.train_step = tf.function(self._train_step)
+        self.eval_step = tf.function(self._eval_step)
+
+    def _sums_of_replica(self, batch: Batch) -> Batch:
+        return loss_sums(batch, self.model(batch))
+
+    def _gradients_of_replica(self, batch: Batch) -> tuple[list[Any], Batch]:
+        with tf.GradientTape() as tape:
+            sums = self._sums_of_replica(batch)
+            losses = [value for name, value in means(sums).items() if name.endswith("loss")]
+            loss = tf.add_n(losses) / self.strategy.num_replicas_in_sync
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+    def _train_step(self, batch: Batch) -> Batch:
+        def step(batch: Batch) -> Batch:
+            gradients, sums = self._gradients(batch)
+            variables = self.model.trainable_variables
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            return sums
+
+        return self._added(self.strategy.run(step, args=(batch,)))
+
+    def _eval_step(self, batch: Batch) -> Batch:
+        return self._added(self.strategy.run(self._sums, args=(batch,)))
+
+    def _added(self, of_replicas: Batch) -> Batch:
+        return {
+            name: self.strategy.reduce("SUM", one, axis=None) for name, one in of_replicas.items()
+        }
+
+    def distributed(self, data: Any) -> Any:
+        """Return a dataset whose batches come as the strategy wants them."""
+        return self.strategy.experimental_distribute_dataset(data)
+
+    def learning_rate(self, step: int) -> float:
+        """Return that of the update that a step ends with; steps count from 1."""
+        return float(self.schedule(step - 1))
+
+    def evaluate(self, data: Iterable[Batch]) -> dict[str, float]:
+        """Return means over a dataset."""
+        return means(added(numbers(self.eval_step(batch)) for batch in data))
+
+
+def numbers(sums: Batch) -> dict[str, float]:
+    """Return sums as Python's numbers; it waits until the devices have made them."""
+    return {name: float(value) for name, value in sums.items()}
+
+
+def added(sums: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the totals of sums of several steps."""
+    totals: dict[str, float] = {}
+    for one in sums:
+        for name, value in one.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return totals
+
+
+def means(sums: Batch) -> Batch:
+    """Return losses and accuracies from the sums of `loss_sums`."""
+    return {
+        f"{task}_{mean}": sums[f"{task}_{total}"] / sums[f"{task}_count"]
+        for task in ("masked_lm", "pair")
+        if f"{task}_count" in sums
+        for mean, total in (("loss", "loss"), ("accuracy", "correct"))
+    }

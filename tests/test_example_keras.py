@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/examples/pretrain_keras.py at a tiny size: it learns, goes on exactly, and trains on the masks of the kernel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import numpy as np
+import pytest
+from tf_dataset_support import Oracle, assert_rows
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "examples"))
+
+import pretrain_keras
+import record_files
+from trainer_keras import Trainer
+
+pytestmark = pytest.mark.tensorflow
+
+SEED = 11
+STEPS = 40
+CHECKPOINT_STEPS = 19
+KILLED_AFTER = 26
+
+
+class Killed(BaseException):
+    """What no handler of the example catches."""
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "topics.txt"
+    path.write_text("\n\n".join(topics[name] for name in sorted(topics)[:3]), encoding="utf-8")
+    return path
+
+
+def parse(out: Path, text: Path, *others: str) -> Any:
+    """Return options for a model that takes a second or two."""
+    return pretrain_keras.parse(
+        f"--out {out} --text {text} --seq-length 32 --vocab-size 400 --seed {SEED} --steps {STEPS} --batch-size 16 "
+        "--warmup-steps 5 --learning-rate 5e-3 --layers 2 --hidden-size 16 --heads 2 --feed-forward-size 32 "
+        f"--embedding-size 8 --log-steps 10 --eval-steps 40 --checkpoint-steps {CHECKPOINT_STEPS} "
+        "--peak-tflops 0.1".split()
+        + list(others)
+    )
+
+
+class Steps:
+    """What came of every step; dies after one of them, if told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int | None = None) -> None:
+        self.sums: list[dict[str, float]] = []
+        self._last = last
+        self._numbers = pretrain_keras.numbers
+        monkeypatch.setattr(pretrain_keras, "numbers", self)
+
+    def __call__(self, sums: Any) -> dict[str, float]:
+        self.sums.append(self._numbers(sums))
+        if len(self.sums) == self._last:
+            raise Killed
+        return self.sums[-1]
+
+
+def variables(trainer: Trainer) -> list[Any]:
+    """Return the weights, and what the optimizer keeps for them."""
+    found = [*trainer.model.trainable_variables, *_of(trainer.optimizer)]
+    return [np.asarray(variable) for variable in found]
+
+
+def _of(optimizer: Any) -> list[Any]:
+    named = optimizer.variables
+    return list(named() if callable(named) else named)  # a method in Keras 2
+
+
+def test_it_learns_and_a_killed_run_ends_as_one_that_was_not(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        whole = Steps(patched)
+        options = parse(tmp_path / "whole", text)
+        expected = variables(pretrain_keras.train(options))
+    losses = [step["masked_lm_loss"] / step["masked_lm_count"] for step in whole.sums]
+    assert len(losses) == STEPS
+    assert 5.8 < losses[0] < 6.2  # log 400, of a model that knows nothing
+    assert np.mean(losses[-5:]) < losses[0] - 0.3
+
+    again = parse(tmp_path / "killed", text)
+    with monkeypatch.context() as patched:
+        killed = Steps(patched, last=KILLED_AFTER)
+        with pytest.raises(Killed):
+            pretrain_keras.train(again)
+    assert killed.sums == whole.sums[:KILLED_AFTER]
+    steps_per_epoch = pretrain_keras.training_data(
+        record_files.find(again), 16, seed=SEED
+    ).steps_per_epoch
+    epoch, step = divmod(CHECKPOINT_STEPS, steps_per_epoch)
+    assert epoch > 0 and step > 0, steps_per_epoch  # it goes on in mid-epoch
+    with monkeypatch.context() as patched:
+        rest = Steps(patched)
+        found = variables(pretrain_keras.train(again))
+    assert rest.sums == whole.sums[CHECKPOINT_STEPS:]
+    assert len(found) == len(expected) > 40
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_its_masks_are_those_of_the_kernel(text: Path, tmp_path: Path) -> None:
+    """Row by row what `maskcore.mask_tokens` gives for (seed, epoch, row id), in every batch of two epochs."""
+    options = parse(tmp_path, text)
+    files = record_files.find(options)
+    oracle = Oracle(tmp_path / "records")
+    expected = {
+        epoch: oracle.epoch(epoch, mask={"seed": SEED}, output="positions") for epoch in (0, 1)
+    }
+    data = pretrain_keras.training_data(files, 16, seed=SEED, with_row_ids=True)
+    epochs = set()
+    for batch in data.take(2 * data.steps_per_epoch).as_numpy_iterator():
+        epochs |= set(batch["epoch"].tolist())
+        assert_rows(batch, expected)
+    assert epochs == {0, 1}
+
+
+def test_held_out_rows_are_not_trained_on(text: Path, tmp_path: Path) -> None:
+    files = record_files.find(parse(tmp_path, text))
+    assert [path.name for path in files.held_out] == ["part-00007-of-00008.tfrecord"]
+    assert len(files.training) == 7 and files.held_out[0] not in files.training
+
+
+def test_another_option_than_that_of_the_checkpoints(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--out", str(tmp_path), "--text", str(text)]
+    pretrain_keras.check_same_run(pretrain_keras.parse(options), seed=3)
+    assert pretrain_keras.main([*options, "--seed", "3", "--hidden-size", "96"]) == 2
+    assert capsys.readouterr().err == (
+        f"pretrain_keras: --hidden-size: 128 in the run that {tmp_path} holds, got 96; leave it so, or begin in "
+        "another --out\n"
+    )
+
+
+def test_tpus_compile_by_themselves() -> None:
+    with pytest.raises(ValueError, match="--jit-compile: TPUStrategy compiles by itself"):
+        pretrain_keras.make_strategy("tpu", jit_compile=True)
