@@ -8,6 +8,7 @@ and offsets come out of the library. Knows nothing of words, caches or documents
 from __future__ import annotations
 
 import json
+import operator
 from itertools import chain
 from typing import Any
 
@@ -22,6 +23,9 @@ from maskcore.records.tokenising.words import WordRule, word_rule
 __all__ = ["HuggingFaceModel"]
 
 FILE_NAME = "tokenizer.json"
+# The library returns some hundred bytes a token, which stay in the processor's cache for so few.
+_TEXTS_AT_ONCE = 64
+_IDS = operator.attrgetter("ids")
 _KINDS = {"WordPiece": "wordpiece", "BPE": "bpe", "Unigram": "unigram", "WordLevel": "word-level"}
 
 
@@ -47,11 +51,15 @@ class HuggingFaceModel:
 
     def encode(self, texts: list[str]) -> FlatIds:
         """Return the ids of all texts."""
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        rows = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        return FlatIds(ids, lengths)
+        lengths = np.empty(len(texts), dtype=np.int64)
+        parts = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            batch = texts[start : start + _TEXTS_AT_ONCE]
+            encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            rows = list(map(_IDS, encodings))
+            lengths[start : start + len(rows)] = list(map(len, rows))
+            parts.append(np.fromiter(chain.from_iterable(rows), np.int32))
+        return FlatIds(np.concatenate(parts) if parts else np.empty(0, np.int32), lengths)
 
     def token_starts(self, texts: list[str]) -> list[NDArray[np.int64]]:
         """Return for each text the character at which each of its tokens begins."""

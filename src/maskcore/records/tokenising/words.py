@@ -75,9 +75,7 @@ class WordRule:
         starts = self.begins[ids]
         if self.first_kinds is not None and self.last_kinds is not None and ids.size:
             first, last = self.first_kinds[ids], self.last_kinds[ids]
-            # A part of a character has the kind of what came before it.
-            known = np.where(last != WITHIN_CHARACTER, np.arange(ids.size), 0)
-            before = last[np.maximum.accumulate(known)][:-1]
+            before = _kinds_before(last)
             differs = (first[1:] != before) | (first[1:] == CJK)
             starts[1:] |= differs & (first[1:] != WITHIN_CHARACTER) & (before != SPACE)
         if self.ends is not None:
@@ -88,6 +86,17 @@ class WordRule:
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of adjacent pieces."""
         return b"".join(self.texts[i] for i in ids).decode("utf-8", "replace")
+
+
+def _kinds_before(last: Kinds) -> Kinds:
+    """Return what stands before each token but the first.
+
+    A part of a character has the kind of what came before it.
+    """
+    is_known = last != WITHIN_CHARACTER
+    if not is_known.all():
+        last = last[np.maximum.accumulate(np.where(is_known, np.arange(last.size), 0))]
+    return last[:-1]
 
 
 def word_rule(settings: Mapping[str, Any], vocabulary: Mapping[str, int]) -> WordRule:
