@@ -59,16 +59,17 @@ class DocumentEmitter:
         self.file = file
         self.options = options
         self.counts = counts
+        self._name = file.name
         self._split = sentence_splitter(options.sentence_splitting)
 
     def document(self, key: bytes, offset: int, lines: list[str]) -> Document:
         """Return a document of stripped lines, not none and none empty."""
-        sentences = (
-            lines if self._split is None else [s for line in lines for s in self._split(line)]
-        )
-        self.counts.documents += 1
-        self.counts.sentences += len(sentences)
-        return Document(key, self.file.name, offset, sentences)
+        if self._split is not None:
+            lines = [sentence for line in lines for sentence in self._split(line)]
+        counts = self.counts
+        counts.documents += 1
+        counts.sentences += len(lines)
+        return Document(key, self._name, offset, lines)
 
     def resolve(self, bad: BadText, place: str) -> str | None:
         """Return what is read instead of bad text; None leaves the document out.

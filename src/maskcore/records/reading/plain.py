@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 
 from maskcore.records.reading.emit import BadText, DocumentEmitter, decode
 from maskcore.records.reading.lines import LinePiece, Lines, read_lines
@@ -71,13 +72,40 @@ class _PlainReader:
 
     def add_lines(self, lines: Lines) -> Iterator[Document]:
         texts, bad = _decode_lines(lines)
+        position = lines.offset + len(lines.raw)
+        first = 0
+        if not bad and position <= self._stop and len(lines.raw) <= self._limits.document_bytes:
+            blanks = [line for line, text in enumerate(texts) if not text]
+            if blanks:
+                yield from self._add(lines, texts, bad, 0, blanks[0])
+                yield from self.end_document()
+                yield from self._whole_documents(lines, texts, blanks)
+                self._is_owner, self._is_at_start = True, False
+                first = blanks[-1] + 1
+        yield from self._add(lines, texts, bad, first, len(texts))
+        self._look_at_stop(position)
+
+    def _whole_documents(
+        self, lines: Lines, texts: list[str], blanks: list[int]
+    ) -> Iterator[Document]:
+        """Yield what stands between blank lines of the slice, as `_add` would: most documents."""
+        ends, offset, document = lines.ends, lines.offset, self._emitter.document
+        for blank, next_blank in pairwise(blanks):
+            if next_blank > blank + 1:
+                start = offset + ends[blank] + 1
+                key = self._key_prefix + start.to_bytes(8, "little")
+                yield document(key, start, texts[blank + 1 : next_blank])
+
+    def _add(
+        self, lines: Lines, texts: list[str], bad: dict[int, BadText], line: int, stop: int
+    ) -> Iterator[Document]:
+        """Take the lines from `line` to `stop`, one run of text or blank lines after the other."""
         ends, offset = lines.ends, lines.offset
-        line, num_lines = 0, len(texts)
-        while line < num_lines:
+        while line < stop:
             if not texts[line]:
                 if self._part_start >= 0:
                     yield from self.end_document()
-                while line + 1 < num_lines and not texts[line + 1]:
+                while line + 1 < stop and not texts[line + 1]:
                     line += 1
                     self._is_at_start = False
                 # The last blank line is the one before the next document.
@@ -86,31 +114,15 @@ class _PlainReader:
                     return
                 line += 1
                 continue
-            start = offset + (ends[line - 1] + 1 if line else 0)
             try:
-                end = texts.index("", line)
+                end = texts.index("", line, stop)
             except ValueError:
-                end = num_lines
-            if not self._is_owner:
-                pass
-            elif (
-                self._part_start < 0
-                and not bad
-                and end < num_lines
-                and self._fits(lines, start, end)
-            ):
-                # Most documents, whole in a block: as `_extend` and `end_document` would have it.
-                key = self._key_prefix + start.to_bytes(8, "little")
-                yield self._emitter.document(key, start, texts[line:end])
-            else:
+                end = stop
+            if self._is_owner:
                 bad_lines = self._resolve(lines, texts, bad, line, end) if bad else []
                 yield from self._extend(lines, texts, line, end, bad_lines)
             line = end
             self._is_at_start = False
-        self._look_at_stop(offset + len(lines.raw))
-
-    def _fits(self, lines: Lines, start: int, end: int) -> bool:
-        return lines.offset + lines.ends[end - 1] - start <= self._limits.document_bytes
 
     def add_piece(self, piece: LinePiece) -> Iterator[Document]:
         """Take a piece of a long line: a sentence of its own, but only a blank line ends documents."""
