@@ -28,18 +28,8 @@ __all__ = [
 
 # What decides the weights: a run may not be resumed with another.
 DECIDING = (
-    "seed",
-    "batch_size",
-    "steps",
-    "learning_rate",
-    "warmup_steps",
-    "weight_decay",
-    "layers",
-    "hidden_size",
-    "heads",
-    "feed_forward_size",
-    "embedding_size",
-    "no_sharing",
+    *("seed", "steps", "batch_size", "learning_rate", "warmup_steps", "weight_decay"),
+    *("layers", "hidden_size", "heads", "feed_forward_size", "embedding_size", "no_sharing"),
     "mixed_precision",
 )
 
