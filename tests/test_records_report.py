@@ -134,6 +134,61 @@ def test_the_same_records_give_the_same_bytes(built, tmp_path):
     assert not list((tmp_path / "elsewhere").glob("*.tmp"))
 
 
+FORMS = {
+    "bins": {"bins": (16, 48), "pairs": "sop", "layout": "compact"},
+    "packed": {"pack": True, "mask_epochs": 2},
+    "bert": {"schema": "bert", "pairs": "nsp", "dupe_factor": 2},
+    "bert parquet": {
+        "schema": "bert",
+        "file_format": "parquet",
+        "mask": records.MaskConfig(max_n=1),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """A function that builds in a folder of its own, with the report that the build made."""
+
+    def build(**options):
+        folder = tmp_path_factory.mktemp("reported")
+        text = "\n\n".join("\n".join(SENTENCES[: 1 + i % 3]) for i in range(30))
+        (folder / "a.txt").write_text(text)
+        records.build(
+            folder / "a.txt", folder / "r", vocab_size=300, **({"seq_length": 24} | options)
+        )
+        return folder / "r"
+
+    return build
+
+
+def contents(folder):
+    return [(folder / name).read_bytes() for name in ("report.json", "report.html")]
+
+
+@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+def test_a_report_made_again_is_that_of_the_build(build, options):
+    """Rows of schema "bert" hold no words, so their spans came out in tokens."""
+    folder = build(**options)
+    before = contents(folder)
+    assert json.loads(before[0])["masks"]["span_unit"] == "word"
+    (folder / "report.html").unlink()
+    write_report(folder)
+    assert contents(folder) == before
+
+
+def test_without_the_report_of_the_build_spans_of_bert_rows_are_in_tokens(build):
+    folder = build(schema="bert", pairs="sop")
+    of_build = json.loads((folder / "report.json").read_bytes())
+    for damage in ("", "[]", "{", json.dumps({**of_build, "labels": []})):
+        (folder / "report.json").write_text(damage)
+        write_report(folder)
+        found = json.loads((folder / "report.json").read_bytes())
+        assert found["masks"]["span_unit"] == "token"
+        assert {span["expected"] for span in found["masks"]["spans"]} == {None}
+        assert found["labels"] == of_build["labels"]
+
+
 VOID = {"meta", "link", "img", "br"}
 
 

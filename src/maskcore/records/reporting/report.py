@@ -23,6 +23,8 @@ from maskcore.records.encoding.schema import row_format
 from maskcore.records.engine.folder import write_file
 from maskcore.records.manifest import Manifest
 from maskcore.records.reader import Records, open_records
+from maskcore.records.reporting.build_report import keep_masks_of_build
+from maskcore.records.reporting.manifest_facts import manifest_facts
 from maskcore.records.reporting.mask_statistics import MaskCounts, expected_shares
 from maskcore.records.reporting.masked_rows import unmasked_rows
 from maskcore.records.reporting.report_page import render_page
@@ -41,9 +43,6 @@ __all__ = [
 
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
-FORMAT = "maskcore-report"
-FORMAT_VERSION = 1
-
 NUM_TOP_TOKENS = 30
 # Of all bins together; each shows two at least.
 NUM_SHOWN_ROWS = 8
@@ -80,32 +79,20 @@ def report_fields(
     """
     bins = [counts for _, counts in sorted(statistics.bins.items())]
     masks = {counts.seq_length: counts.sample.counts() for counts in bins}
+    facts = manifest_facts(manifest)
+    padding = sum(counts.padding for counts in bins)
+    places = sum(counts.rows * counts.seq_length for counts in bins)
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "maskcore_version": manifest.maskcore_version,
-        "algorithm_version": manifest.algorithm_version,
-        "plan_sha256": manifest.plan_sha256,
+        **facts,
         "records": {
-            "rows": manifest.num_rows,
+            "rows": facts["records"]["rows"],
             "tokens": sum(counts.tokens for counts in bins),
-            "padding": sum(counts.padding for counts in bins),
-            "padding_share": _share(
-                sum(counts.padding for counts in bins),
-                sum(counts.rows * counts.seq_length for counts in bins),
-            ),
+            "padding": padding,
+            "padding_share": _share(padding, places),
             "unknown_tokens": sum(counts.unknown_tokens for counts in bins),
-            "shards": len(manifest.shards),
-            "bytes": sum(shard.bytes for shard in manifest.shards),
+            "shards": facts["records"]["shards"],
+            "bytes": facts["records"]["bytes"],
         },
-        "counts": {
-            name: count
-            for name, count in manifest.counts.items()
-            if not name.endswith("_by_tokens")
-        },
-        "options": _options(manifest),
-        "tokenizer": _tokenizer(manifest),
-        "inputs": [{"name": entry.name, "bytes": entry.bytes} for entry in manifest.inputs],
         "bins": [
             _bin(counts, masks[counts.seq_length], _max_predictions(manifest, counts.seq_length))
             for counts in bins
@@ -120,19 +107,6 @@ def report_fields(
             for row in counts.sample_rows[: max(2, NUM_SHOWN_ROWS // len(bins))]
         ],
     }
-
-
-def _options(manifest: Manifest) -> dict[str, Any]:
-    names = ("schema", "layout", "file_format", "seq_length", "bins", "pairs", "short_seq_prob",
-             "pack", "dupe_factor", "mask_epochs")  # fmt: skip
-    options = {name: getattr(manifest, name) for name in names}
-    return {**options, "bins": list(manifest.bins), "mask": manifest.mask.to_json()}
-
-
-def _tokenizer(manifest: Manifest) -> dict[str, Any]:
-    entry = manifest.tokenizer
-    names = ("file", "kind", "sha256", "vocab_size", "word_rule")
-    return {name: getattr(entry, name) for name in names}
 
 
 def _cells(seq_length: int, num_cells: int) -> list[tuple[int, int]]:
@@ -285,7 +259,7 @@ def _sample_row(row: SampleRow, tokeniser: Tokeniser) -> dict[str, Any]:
 
 
 def make_report(
-    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics, span_unit: str | None = None
+    manifest: Manifest, tokeniser: Tokeniser, statistics: Statistics
 ) -> tuple[str, str]:
     """Return the contents of report.json and report.html; parameters are those of `report_fields`.
 
@@ -295,7 +269,10 @@ def make_report(
         If jinja2, of the extra `build`, is missing.
 
     """
-    fields = report_fields(manifest, tokeniser, statistics, span_unit)
+    return _files(report_fields(manifest, tokeniser, statistics))
+
+
+def _files(fields: dict[str, Any]) -> tuple[str, str]:
     text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
     return text, render_page(json.loads(text))
 
@@ -335,7 +312,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     Notes
     -----
     **Reproducibility.** The files depend on the records alone, and are those that the build wrote. Rows
-    of schema "bert" hold no words, so that their spans are counted in tokens here.
+    of schema "bert" hold neither words nor ids: the figures of their masks are kept from the
+    report.json that is there, if it is of the same rows, and else counted in tokens.
 
     Examples
     --------
@@ -355,8 +333,11 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
             f"{opened.folder / entry.file}: not the tokenizer that the records were made with; "
             "copy the whole folder again"
         )
-    unit = MASKED_UNIT if opened.manifest.schema == "bert" else None
-    figures, page = make_report(opened.manifest, tokeniser, _statistics_of(opened, tokeniser), unit)
-    for name, content in ((REPORT_FILE, figures), (REPORT_PAGE, page)):
+    is_bert = opened.manifest.schema == "bert"
+    statistics, unit = _statistics_of(opened, tokeniser), MASKED_UNIT if is_bert else None
+    fields = report_fields(opened.manifest, tokeniser, statistics, unit)
+    if is_bert:
+        fields = keep_masks_of_build(fields, opened.folder / REPORT_FILE)
+    for name, content in zip((REPORT_FILE, REPORT_PAGE), _files(fields), strict=True):
         write_file(opened.folder / name, content)
     return opened.folder / REPORT_PAGE
