@@ -2,14 +2,14 @@
 """Pretrain a small ALBERT-like encoder in Keras on records of maskcore: `python pretrain_keras.py --out DIR`.
 
 A run that was killed goes on where its last checkpoint is, and ends with the same weights as one that was not. Owns the
-options, data and training; the model is in encoder_keras.py, speed in meter.py, files in record_files.py. The loop
-is written out, not `fit`'s, since it is to say how long it waits for input, and to go on in mid-epoch.
+data, logs and checkpoints; the model is in encoder_keras.py and trainer_keras.py, and what is the same in every
+framework in training_run.py, record_files.py and meter.py. The loop is written out, not `fit`'s, since it is to say
+how long it waits for input, and to go on in mid-epoch.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,9 +20,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without notes on the build
 import numpy as np
 import record_files
 import tensorflow as tf
-from meter import EncoderSize, Meter, Speed, measured_peak, train_flops_per_token
+from meter import Meter, Speed, measured_peak, train_flops_per_token
 from record_files import RecordFiles
-from trainer_keras import Trainer, added, means, numbers
+from trainer_keras import Trainer, added, numbers
+from training_run import (
+    add_options,
+    check_same_run,
+    encoder_size,
+    log_line,
+    means,
+    scalars,
+)
 
 import tfshim
 from maskcore.records import RecordsError
@@ -31,51 +39,26 @@ __all__ = ["main", "parse", "train", "training_data"]
 
 keras = tf.keras
 
-# What decides the weights: a run may not be resumed with another.
-DECIDING = (
-    *("steps", "batch_size", "learning_rate", "warmup_steps", "weight_decay", "mixed_precision"),
-    *("layers", "hidden_size", "heads", "feed_forward_size", "embedding_size", "no_sharing"),
-)
-
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoints and logs; goes on there"
     )
     record_files.add_options(parser)
-    add("--steps", type=int, default=600)
-    add("--batch-size", type=int, default=32, help="rows a step, on all devices together")
-    add("--seed", type=int, help="of weights, masks and order (default: that of the records)")
-    add("--learning-rate", type=float, default=1e-3, help="at the end of the warm-up")
-    add("--warmup-steps", type=int, default=60)
-    add("--weight-decay", type=float, default=0.01)
-    model = parser.add_argument_group("model")
-    model.add_argument("--layers", type=int, default=4)
-    model.add_argument("--hidden-size", type=int, default=128)
-    model.add_argument("--heads", type=int, default=4)
-    model.add_argument("--feed-forward-size", type=int, default=512)
-    model.add_argument("--embedding-size", type=int, default=64)
-    model.add_argument(
-        "--no-sharing", action="store_true", help="weights for each layer, as in BERT"
-    )
-    place = parser.add_argument_group("where and how it runs")
-    place.add_argument(
+    add_options(parser)
+    add = parser.add_argument_group("where and how it runs").add_argument
+    add(
         "--strategy",
         choices=["auto", "default", "mirrored", "tpu"],
         default="auto",
         help="auto: TPUStrategy where a TPU is found, MirroredStrategy on GPUs, else one device",
     )
-    place.add_argument("--jit-compile", action="store_true", help="compile forward and backward")
-    place.add_argument("--mixed-precision", action="store_true", help="compute in bfloat16")
-    place.add_argument("--deterministic", action="store_true", help="exact on GPUs, too; slower")
-    place.add_argument("--peak-tflops", type=float, help="of all devices (default: measured)")
-    often = parser.add_argument_group("how often, in steps")
-    often.add_argument("--log-steps", type=int, default=50)
-    often.add_argument("--eval-steps", type=int, default=200)
-    often.add_argument("--checkpoint-steps", type=int, default=200)
+    add("--jit-compile", action="store_true", help="compile forward and backward")
+    add("--mixed-precision", action="store_true", help="compute in bfloat16")
+    add("--deterministic", action="store_true", help="exact on GPUs, too; slower")
+    add("--peak-tflops", type=float, help="of all devices (default: measured)")
     return parser.parse_args(arguments)
 
 
@@ -157,36 +140,6 @@ def peak_flops(strategy: Any, dtype: str) -> float:
     return one_device * strategy.num_replicas_in_sync
 
 
-def check_same_run(options: argparse.Namespace, seed: int) -> None:
-    """Keep what decides the weights beside the checkpoints; raise where a run is resumed with something else."""
-    wanted = {name: getattr(options, name) for name in DECIDING} | {"seed": seed}
-    path: Path = options.out / "training.json"
-    if path.exists():
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
-            if wanted.get(name) != value:
-                flag = "--" + name.replace("_", "-")
-                raise ValueError(
-                    f"{flag}: {value} in the run that {options.out} holds, got {wanted.get(name)}; leave it "
-                    "so, or begin in another --out"
-                )
-    options.out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-
-
-def encoder_size(options: argparse.Namespace, files: RecordFiles, data: Any) -> EncoderSize:
-    """Return the sizes of the model for these records."""
-    return EncoderSize(
-        num_layers=options.layers,
-        hidden_size=options.hidden_size,
-        feed_forward_size=options.feed_forward_size,
-        embedding_size=options.embedding_size,
-        vocab_size=files.manifest.tokenizer.vocab_size,
-        seq_length=files.seq_length,
-        num_predictions=data.element_spec["masked_lm_positions"].shape[1],
-        num_pair_classes=0 if files.manifest.pairs == "none" else 2,
-    )
-
-
 def make_trainer(options: argparse.Namespace, files: RecordFiles, data: Any) -> Trainer:
     """Return a model with its first weights, and what trains it."""
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -196,7 +149,7 @@ def make_trainer(options: argparse.Namespace, files: RecordFiles, data: Any) -> 
         warmup_steps=options.warmup_steps,
     )
     return Trainer(
-        encoder_size(options, files, data),
+        encoder_size(options, files, data.element_spec["masked_lm_positions"].shape[1]),
         data,
         num_heads=options.heads,
         share_layers=not options.no_sharing,
@@ -249,18 +202,10 @@ class Log:
         self, step: int, kind: str, values: dict[str, float], speed: Speed | None = None
     ) -> None:
         """Write values after a step; `kind` is "train" or "held-out"."""
-        told = [f"masked LM {values['masked_lm_loss']:.4f} ({values['masked_lm_accuracy']:.1%})"]
-        if "pair_loss" in values:
-            told.append(f"pairs {values['pair_loss']:.4f} ({values['pair_accuracy']:.1%})")
-        print(f"{step:>7,} {kind:<8} {'  '.join(told)}  {speed or ''}".rstrip(), flush=True)
+        print(log_line(step, kind, values, speed), flush=True)
         with self._writer.as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(f"{kind}/{name}", value)
-            if speed is not None:
-                tf.summary.scalar("speed/steps_per_second", speed.steps_per_second)
-                tf.summary.scalar("speed/tokens_per_second", speed.tokens_per_second)
-                tf.summary.scalar("speed/input_wait_share", speed.input_wait_share)
-                tf.summary.scalar("speed/model_flops_utilisation", speed.utilisation)
+            for name, value in scalars(kind, values, speed).items():
+                tf.summary.scalar(name, value)
         self._writer.flush()
 
 
@@ -311,6 +256,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecordsError, ValueError) as error:
         print(f"pretrain_keras: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"\npretrain_keras: interrupted; the same command goes on from the checkpoint in {options.out}",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

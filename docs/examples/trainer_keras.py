@@ -13,8 +13,9 @@ from typing import Any
 import tensorflow as tf
 from encoder_keras import Encoder, loss_sums
 from meter import EncoderSize
+from training_run import means
 
-__all__ = ["Trainer", "added", "means", "numbers"]
+__all__ = ["Trainer", "added", "numbers"]
 
 keras = tf.keras
 
@@ -103,13 +104,3 @@ def added(sums: Iterable[dict[str, float]]) -> dict[str, float]:
         for name, value in one.items():
             totals[name] = totals.get(name, 0.0) + value
     return totals
-
-
-def means(sums: Batch) -> Batch:
-    """Return losses and accuracies from the sums of `loss_sums`."""
-    return {
-        f"{task}_{mean}": sums[f"{task}_{total}"] / sums[f"{task}_count"]
-        for task in ("masked_lm", "pair")
-        if f"{task}_count" in sums
-        for mean, total in (("loss", "loss"), ("accuracy", "correct"))
-    }
