@@ -123,8 +123,6 @@ $(stamps)/test $(stamps)/lint $(stamps)/native-build $(stamps)/wheels: $(stamps)
 	$(pip_install) --group $*
 	touch $@
 
-# PyTorch is a peer, and installed first and by its version, so that nothing else picks another build of it.
 $(stamps)/bench: $(stamps)/venv pyproject.toml bench/requirements.txt
-	$(pip_install) torch==2.13.0
 	$(pip_install) --group bench --requirement bench/requirements.txt
 	touch $@
