@@ -88,10 +88,16 @@ def record_starts(content):
     return starts[:-1]
 
 
-def change_manifest(folder, change):
+def change_manifest(folder, change, *, is_signed=True):
+    """Change the manifest as a build would have written it, of which there is no report then."""
     path = folder / "MANIFEST.json"
     fields = json.loads(path.read_text())
     change(fields)
+    if is_signed:
+        del fields["manifest_sha256"]
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
+        fields["manifest_sha256"] = hashlib.sha256(canonical).hexdigest()
+        (folder / "report.json").unlink()
     path.write_text(json.dumps(fields))
 
 
@@ -103,6 +109,8 @@ def state_anew(folder, number):
         shard = fields["shards"][number]
         shard["bytes"], shard["sha256"] = len(content), hashlib.sha256(content).hexdigest()
         shard["records"] = len(record_starts(content))
+        rows = sum(shard["records"] for shard in fields["shards"])
+        fields["counts"]["rows_per_bin"]["64"] = rows
 
     change_manifest(folder, change)
 
@@ -112,7 +120,7 @@ def test_what_a_build_made_is_sound(build, options):
     out = build(**options)
     result = records.verify(out, workers=1)
     manifest = records.open(out).manifest
-    assert result.problems == ()
+    assert (result.problems, result.warnings) == ((), ())
     assert result.is_sound
     assert result.masks_checked
     assert (result.files, result.rows) == (len(manifest.shards), manifest.num_rows)
@@ -168,12 +176,13 @@ def test_records_appended_or_of_another_build(folder, sound):
     path = shard_path(folder, 0)
     path.write_bytes(path.read_bytes() + shard_path(sound, 1).read_bytes())
     shard_path(folder, 1).write_bytes(shard_path(sound, 2).read_bytes())
-    change_manifest(
-        folder,
-        lambda fields: fields["shards"][1].update(
-            records=fields["shards"][2]["records"], bytes=fields["shards"][2]["bytes"]
-        ),
-    )
+
+    def change(fields):
+        _, shard, other = fields["shards"]
+        fields["counts"]["rows_per_bin"]["64"] += other["records"] - shard["records"]
+        shard.update(records=other["records"], bytes=other["bytes"])
+
+    change_manifest(folder, change)
     problems = records.verify(folder).problems
     assert "records; copy it again" in problems[0]
     assert "every record is sound, but the file's SHA-256 is" in problems[1]
@@ -204,6 +213,61 @@ def test_another_tokenizer_and_stray_files(folder):
     assert "tokenizer.json: missing" in records.verify(folder).problems[0]
 
 
+def test_a_manifest_that_was_changed(folder):
+    """Without stored masks nothing else shows that its seed is another."""
+    path = folder / "MANIFEST.json"
+    stated = json.loads(path.read_text())["manifest_sha256"]
+    (folder / "report.json").unlink()
+    change_manifest(folder, lambda fields: fields.update(short_seq_prob=0.25), is_signed=False)
+    (problem,) = records.verify(folder).problems
+    assert problem.startswith(f"{path}: manifest_sha256 of its fields is ")
+    assert f"it says {stated}; it was changed after the build" in problem
+    change_manifest(folder, lambda fields: fields.pop("manifest_sha256"), is_signed=False)
+    assert "it says None" in records.verify(folder).problems[0]
+
+
+def test_counts_that_are_not_those_of_the_shards(folder):
+    change_manifest(folder, lambda fields: fields["counts"]["rows_per_bin"].update({"64": 1}))
+    (problem,) = records.verify(folder).problems
+    assert "MANIFEST.json: counts.rows_per_bin is {'64': 1}, its shards have {'64': " in problem
+
+
+REPORTS = {
+    "of another seed": (lambda text: text.replace('"seed": 3', '"seed": 4'), "its options is not"),
+    "of other rows": (lambda text: text.replace('"rows": ', '"rows": 1', 1), "its records is not"),
+    "of other inputs": (lambda text: text.replace('"a.txt"', '"b.txt"'), "its inputs is not"),
+    "cut off": (lambda text: text[:500], "damaged (JSONDecodeError: "),
+    "no object": (lambda text: "[]", "its format is not"),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), REPORTS.values(), ids=REPORTS)
+def test_a_report_that_is_not_of_these_records(folder, change, problem):
+    path = folder / "report.json"
+    path.write_text(change(path.read_text()))
+    (found,) = records.verify(folder).problems
+    assert found.startswith(f"{path}: {problem}")
+    assert found.endswith(f"; run maskcore report {folder}")
+    records.report(folder)
+    assert records.verify(folder).is_sound
+
+
+def test_what_does_the_records_no_harm_is_a_warning(folder):
+    (folder / "report.json").unlink()
+    (folder / "report.html").unlink()
+    (folder / "_build").mkdir()
+    for name in ("notes.txt", "b", "c", "a"):
+        (folder / name).write_text("mine")
+    result = records.verify(folder)
+    assert result.is_sound
+    missing, unfinished, stray = result.warnings
+    assert missing == (
+        f"{folder}: report.json and report.html missing; run maskcore report {folder}"
+    )
+    assert unfinished.startswith(f"{folder / '_build'}: left by a build that did not finish")
+    assert stray.startswith(f"{folder}: a, b, c and 1 more: not of the build")
+
+
 def test_masks_that_are_not_the_derived_ones(folder):
     change_manifest(folder, lambda fields: fields["mask"].update(seed=4))
     result = records.verify(folder)
@@ -224,7 +288,8 @@ def test_a_wrong_row_is_told_with_record_and_byte(folder):
     """A record whose checksums are right and whose third token is out of the vocabulary."""
     opened = records.open(folder)
     manifest = opened.manifest
-    (columns,) = opened._batches(10_000, [manifest.shards[2]])
+    before = sum(shard.records for shard in manifest.shards[:2])
+    (columns,) = opened.batches(10_000, start=before, stop=manifest.num_rows)
     columns["input_ids"][6, 2] = manifest.tokenizer.vocab_size
     tokenizer = manifest.tokenizer
     encoder = make_encoder(row_format(manifest, 64, tokenizer.vocab_size, tokenizer.special_tokens))

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         result = records.verify(args.folder, workers=args.workers, on_progress=display.update)
     for problem in result.problems:
         print(problem)
+    for warning in result.warnings:
+        print(f"note: {warning}")
     looked_at = (
         f"{count_of(result.rows, 'row')} in {count_of(result.files, 'file')}, {size(result.bytes)}, "
         f"{duration(time.monotonic() - started)}"

@@ -8,6 +8,7 @@ same build gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -21,11 +22,13 @@ from maskcore.records.tokenising.tokenise import SpecialToken
 
 __all__ = [
     "MANIFEST_FILE",
+    "SHA256_FIELD",
     "FeatureEntry",
     "InputEntry",
     "Manifest",
     "ShardEntry",
     "TokenizerEntry",
+    "fields_sha256",
     "no_manifest",
     "parse_manifest",
     "read_manifest",
@@ -34,6 +37,7 @@ __all__ = [
 MANIFEST_FILE = "MANIFEST.json"
 FORMAT = "maskcore-records"
 FORMAT_VERSION = 2
+SHA256_FIELD = "manifest_sha256"
 
 
 class InputEntry(NamedTuple):
@@ -140,6 +144,7 @@ class Manifest:
             "shards": [shard._asdict() for shard in self.shards],
             "counts": self.counts,
         }
+        fields[SHA256_FIELD] = fields_sha256(fields)
         return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -182,6 +187,19 @@ _PLAIN_FIELDS = (
     "dupe_factor",
     "mask_epochs",
 )
+
+
+def fields_sha256(fields: Mapping[str, Any]) -> str:
+    """Return the `manifest_sha256` of a manifest's fields: of all others.
+
+    They are hashed as JSON in ASCII, with sorted keys and without spaces.
+
+    >>> fields_sha256({"mask_epochs": 2, "bins": [64], "manifest_sha256": "any"})[:16]
+    '969b3df4c0fb17ec'
+    """
+    others = {name: value for name, value in fields.items() if name != SHA256_FIELD}
+    canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:

@@ -25,8 +25,9 @@ from maskcore.records._errors import RecordsError
 from maskcore.records._progress import STEPS, OnProgress, Progress
 from maskcore.records.encoding.tfrecord import read_records
 from maskcore.records.engine.pool import InProcess, Pool, Reporter, usable_cores
-from maskcore.records.manifest import MANIFEST_FILE, Manifest, ShardEntry, read_manifest
+from maskcore.records.manifest import Manifest, ShardEntry, read_manifest
 from maskcore.records.reader import encoder_of, size_problem
+from maskcore.records.verifying.folder_checks import folder_problems, folder_warnings
 from maskcore.records.verifying.row_checks import row_problem
 from maskcore.records.verifying.row_id_set import RowIdSet
 
@@ -55,6 +56,8 @@ class VerifyResult:
     bytes: int
     problems: tuple[str, ...]
     """One line for each damaged file and each other finding, in the order of the manifest."""
+    warnings: tuple[str, ...]
+    """One line for each thing that does the records no harm: a report that is gone, other files."""
     masks_checked: bool
     """Whether stored masks were derived anew, which needs the algorithm that they were drawn by."""
 
@@ -80,7 +83,7 @@ def verify(
     Looked at are the sizes and SHA-256 of all files, the checksum of every record, the number of
     records, and the rows: ids within the vocabulary, special tokens and padding in their places,
     words that rise, labels, stored masks that are the derived ones, and row ids that occur once in
-    the folder.
+    the folder. The manifest and its report must be as they were written.
 
     Parameters
     ----------
@@ -143,10 +146,11 @@ def verify(
         rows=rows,
         bytes=sum(shard.bytes for shard in manifest.shards),
         problems=(
-            *_folder_problems(path, manifest),
+            *folder_problems(path, manifest),
             *(findings[number] for number in sorted(findings)),
             *_duplicate_problems(path, manifest, duplicates),
         ),
+        warnings=tuple(folder_warnings(path, manifest)),
         masks_checked=manifest.algorithm_version == maskcore.ALGORITHM_VERSION,
     )
 
@@ -252,24 +256,6 @@ class _ShardChecker:
 
 
 _DEFECT = "the file is no work of this maskcore, or of a defect in it"
-
-
-def _folder_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """Yield what is wrong beside the shards."""
-    tokenizer = folder / manifest.tokenizer.file
-    if not tokenizer.is_file():
-        yield f"{tokenizer}: missing, the manifest names it; copy the whole folder, or build again"
-    else:
-        sha256 = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
-        if sha256 != manifest.tokenizer.sha256:
-            yield (
-                f"{tokenizer}: SHA-256 {sha256}, the manifest says {manifest.tokenizer.sha256}; put "
-                "the tokenizer back with which the records were made"
-            )
-    listed = {shard.file for shard in manifest.shards}
-    for name in sorted(os.listdir(folder)):
-        if name.startswith("part-") and name not in listed:
-            yield f"{folder / name}: {MANIFEST_FILE} does not list it; remove it"
 
 
 def _duplicate_problems(
