@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +68,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--mixed-precision", action="store_true", help="compute in bfloat16: torch.autocast")
     add("--peak-tflops", type=float, help="of all devices (default: measured)")
     add("--profile", type=Path, metavar="DIR", help="write a trace of a few steps for TensorBoard")
+    add("--input-only", action="store_true", help="train nothing: say how fast batches come")
     return parser.parse_args(arguments)
 
 
@@ -198,8 +200,20 @@ def make_profile(folder: Path | None, place: Place) -> profile:
     return profile(schedule=schedule(**PROFILE_STEPS, repeat=1), on_trace_ready=end)
 
 
+def find_run(options: argparse.Namespace, place: Place) -> tuple[RecordFiles, int]:
+    """Return the records, which the first process builds for all where there are none, and the seed."""
+    if place.rank > 0:
+        torch.distributed.barrier()
+    files = record_files.find(options)
+    seed = files.manifest.mask.seed if options.seed is None else options.seed
+    check_same_run(options, seed)
+    if place.rank == 0 and place.num_ranks > 1:
+        torch.distributed.barrier()
+    return files, seed
+
+
 def make_trainer(
-    options: argparse.Namespace, files: RecordFiles, held_out: Any, seed: int
+    options: argparse.Namespace, files: RecordFiles, held_out: Any, place: Place, seed: int
 ) -> Trainer:
     """Return a model with its first weights, and what trains it."""
     torch.manual_seed(seed)
@@ -207,7 +221,7 @@ def make_trainer(
     size = encoder_size(options, files, num_predictions)
     return Trainer(
         Encoder(size, num_heads=options.heads, share_layers=not options.no_sharing),
-        find_place(options),
+        place,
         weight_decay=options.weight_decay,
         compiled=options.compile,
         mixed_precision=options.mixed_precision,
@@ -216,14 +230,12 @@ def make_trainer(
 
 def train(options: argparse.Namespace) -> Trainer:
     """Train to the last step, from the last checkpoint or from the beginning; return what was trained."""
-    files = record_files.find(options)
-    seed = files.manifest.mask.seed if options.seed is None else options.seed
-    check_same_run(options, seed)
+    place = find_place(options)
+    files, seed = find_run(options, place)
     held_out = HeldOutBatches(
         files.held_out, options.batch_size, seq_length=files.seq_length, seed=seed
     )
-    trainer = make_trainer(options, files, held_out, seed)
-    place = trainer.place
+    trainer = make_trainer(options, files, held_out, place, seed)
     steps_done = trainer.restore(options.out)
     if steps_done:
         say(place, f"goes on after step {steps_done:,}")
@@ -254,6 +266,23 @@ def train(options: argparse.Namespace) -> Trainer:
     return trainer
 
 
+def measure_input(options: argparse.Namespace) -> None:
+    """Take the batches of all steps but the first, and say how fast they came."""
+    place, files = find_place(options), record_files.find(options)
+    batches = training_batches(options, files, options.seed or 0, place, 0)
+    next(batches)  # workers run, and the first pool of rows is full
+    started = time.perf_counter()
+    for _ in range(options.steps):
+        next(batches)
+    seconds = time.perf_counter() - started
+    num_rows = options.steps * options.batch_size // place.num_ranks
+    say(
+        place,
+        f"{options.steps:,} batches of {options.batch_size // place.num_ranks} rows, workers: {options.workers}: "
+        f"{num_rows / seconds:,.0f} rows/s, {seconds / options.steps * 1e3:.2f} ms a batch",
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     options = parse(arguments)
@@ -262,7 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
             if "RANK" in os.environ:  # torchrun started this process
                 torch.distributed.init_process_group()
                 stack.callback(torch.distributed.destroy_process_group)
-            train(options)
+            (measure_input if options.input_only else train)(options)
         except (RecordsError, ValueError) as error:
             print(f"pretrain_torch: {error}", file=sys.stderr)
             return 2
