@@ -217,6 +217,7 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         (["{corpus}", "--out", "{out}", "--text-field", "body"], "got text_field (--text-field) 'body'"),
         (["{corpus}", "--out", "{out}", "--id-field", "id"], "corpus.txt: plain text has no fields, got id_field"),
         (["{corpus}", "--out", "{out}", "--bins", "32,64", "--seq-length", "512"], "--seq-length: not allowed with"),
+        (["{corpus}", "--out", "{out}", "--bins", "32,64", "--seq-length", "128"], "--seq-length: not allowed with"),
         (["{corpus}", "--out", "{out}", "--vocab-size", "99", "--tokenizer", "{tmp}/t.json"], "--tokenizer: not allowed with"),
         # Was "no text".
         (["{tmp}/one.txt", "--out", "{out}", "--tokenizer", "{tmp}/t.json", "--pairs", "sop"],

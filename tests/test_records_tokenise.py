@@ -621,6 +621,9 @@ def test_the_sample_is_bounded_and_spread(tmp_path):
         ({"kind": "unigram"}, r"out must be a file \*.model for kind 'unigram', got"),
         ({"max_bytes": 0}, "max_bytes must be >= 1, got 0"),
         ({"max_bytes": 1}, "no text to train on"),
+        ({"max_bytes": "x"}, "max_bytes must be an integer, got 'x'; a few MiB make a vocabulary"),
+        ({"max_bytes": 1.5}, "max_bytes must be an integer, got 1.5"),
+        ({"vocab_size": "x"}, "vocab_size must be an integer, got 'x'; BERT has 30522"),
         ({"out": "there.json"}, "there.json: exists; pass overwrite"),
     ],
 )
@@ -629,7 +632,7 @@ def test_bad_arguments_of_train_tokenizer(tmp_path, arguments, problem):
     (tmp_path / "there.json").write_text("mine")
     arguments = {"vocab_size": 100} | arguments
     out = tmp_path / arguments.pop("out", "t.json")
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises((TypeError, ValueError), match=problem):
         train_tokenizer(folder, out, **arguments)
     assert (tmp_path / "there.json").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "there.json"]

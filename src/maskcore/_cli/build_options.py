@@ -123,8 +123,9 @@ def _add_tokenizer(parser: argparse.ArgumentParser) -> None:
 def _add_rows(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rows")
     either, add = group.add_mutually_exclusive_group().add_argument, group.add_argument
-    either("--seq-length", type=int, default=128, metavar="N",
-        help="tokens in a row, padding included (default %(default)s)")  # fmt: skip
+    # No default here: argparse would not see --seq-length 128 beside --bins.
+    either("--seq-length", type=int, metavar="N",
+        help="tokens in a row, padding included (default 128)")  # fmt: skip
     either("--bins", type=lengths, metavar="N,N",
         help="several row lengths, each with its own shards, in place of --seq-length")  # fmt: skip
     add("--pairs", choices=("none", "sop", "nsp"), default="none",
@@ -185,5 +186,8 @@ _RUN_OPTIONS = ("workers", "overwrite", "verify")
 def build_arguments(args: argparse.Namespace, *, dry_run: bool = False) -> dict[str, Any]:
     """Return the keyword arguments of `maskcore.records.build`, or of `plan`."""
     names = _OPTIONS if dry_run else _OPTIONS + _RUN_OPTIONS
+    chosen = {name: getattr(args, name) for name in names}
+    if args.seq_length is None:
+        del chosen["seq_length"]
     mask = MaskConfig(**{name: getattr(args, name) for name in _MASK_OPTIONS})
-    return {**{name: getattr(args, name) for name in names}, "mask": mask}
+    return {**chosen, "mask": mask}

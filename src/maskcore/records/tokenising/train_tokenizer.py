@@ -8,11 +8,13 @@ Owns which documents are taken, and the file. How vocabularies are trained is in
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskcore import _checks
 from maskcore.errors import value_error
 from maskcore.records._errors import RecordsError
 from maskcore.records._progress import OnProgress, Progress
@@ -36,6 +38,8 @@ _PERSON = b"maskcore-train"
 DEFAULT_MAX_BYTES = 256 << 20
 # Documents are handed to the trainers in batches of about this much text.
 _BATCH_CHARACTERS = 1 << 20
+
+_MAX_BYTES = _checks.IntegerRange("max_bytes", 1, math.inf, ">= 1", "a few MiB make a vocabulary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,7 @@ def train_tokenizer(
 
     """
     check_kind(kind, vocab_size)
-    if max_bytes < 1:
-        raise value_error("max_bytes", ">= 1", max_bytes, "a few MiB make a vocabulary")
+    max_bytes = _checks.integer(_MAX_BYTES, max_bytes)
     path = Path(out)
     if path.suffix != KINDS[kind].suffix:
         raise value_error(

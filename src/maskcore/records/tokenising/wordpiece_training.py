@@ -6,13 +6,14 @@ Owns the alphabet, and the order of what the library numbers by its hash map. Kn
 
 from __future__ import annotations
 
+import math
 import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from maskcore.errors import value_error
+from maskcore import _checks
 from maskcore.records._errors import require
 
 __all__ = [
@@ -31,14 +32,17 @@ DEFAULT_VOCAB_SIZE = 30_522
 MIN_VOCAB_SIZE = 32  # the special tokens and a few letters
 CONTINUING_PREFIX = "##"
 
+_VOCAB_SIZE = _checks.IntegerRange(
+    "vocab_size", MIN_VOCAB_SIZE, math.inf, f">= {MIN_VOCAB_SIZE}", "BERT has 30522"
+)
+
 Sentences = Callable[[], Iterable[list[str]]]
 """Gives the corpus anew at each call, in batches."""
 
 
 def check_vocab_size(vocab_size: int) -> None:
     """Raise unless a vocabulary of this size can be trained."""
-    if vocab_size < MIN_VOCAB_SIZE:
-        raise value_error("vocab_size", f">= {MIN_VOCAB_SIZE}", vocab_size, "BERT has 30522")
+    _checks.integer(_VOCAB_SIZE, vocab_size)
 
 
 def trained_wordpiece(sentences: Sentences, vocab_size: int) -> str:
