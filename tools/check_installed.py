@@ -23,7 +23,8 @@ from maskcore._cli.known_answers import check_backend
 
 # What each level is compiled for (CMakeLists.txt), in the words of /proc/cpuinfo; "abm" is lzcnt.
 _AVX2 = {"avx2", "bmi1", "bmi2", "abm", "popcnt"}
-_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512_vbmi2"}
+_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+_AVX512 |= {"avx512vbmi", "avx512_vbmi2", "avx512_vpopcntdq"}
 # Zen 1 and 2, and Hygon's: they have AVX2 and run pdep in microcode, so the kernel leaves it out.
 _SLOW_PDEP_FAMILIES = {0x17, 0x18}
 # What TensorFlow 2.21 writes for an Example whose feature "a" is the int64 list [300].

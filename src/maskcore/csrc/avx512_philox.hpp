@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 for AVX-512: sixteen blocks of one row or two. What they decide is not known here.
+// Philox4x32-10 for AVX-512: sixteen blocks of one row or two, or a few of eight rows. What they decide is not known
+// here.
 //
 // Included by isa_avx512.cpp alone.
 #ifndef MASKCORE_AVX512_PHILOX_HPP_
@@ -129,6 +130,43 @@ class FirstPanels {
   const KeySchedule& keys_;
   __m512i high_[2];  // of the first round's product of c0, with its key
   __m512i low_[2];   // the same, with the second round's key
+};
+
+// The same blocks of eight rows, one row in each 64-bit lane.
+class EightRowBlocks {
+ public:
+  EightRowBlocks(const KeySchedule& keys, __m512i row_ids, __m512i epochs) noexcept : keys_(keys), epochs_(epochs) {
+    // As in FirstPanels: what the first two rounds make of the row alone.
+    const __m512i first1 = _mm512_mul_epu32(_mm512_srli_epi64(row_ids, 32), _mm512_set1_epi64(kMultiplier1));
+    const __m512i first_c0 =
+        _mm512_xor_si512(_mm512_xor_si512(_mm512_srli_epi64(first1, 32), row_ids), broadcast(keys.k0[0]));
+    const __m512i second0 = _mm512_mul_epu32(first_c0, _mm512_set1_epi64(kMultiplier0));
+    c0_ = _mm512_xor_si512(first1, broadcast(keys.k0[1]));
+    c2_ = _mm512_srli_epi64(second0, 32);
+    c3_ = second0;
+  }
+
+  // Blocks `first_counter` and those that follow.
+  template <int kNum>
+  void draw(uint32_t first_counter, EightBlocks (&blocks)[kNum]) const noexcept {
+#pragma GCC unroll 4
+    for (int b = 0; b < kNum; ++b) {
+      const uint64_t product0 = (uint64_t{first_counter} + static_cast<uint64_t>(b)) * kMultiplier0;
+      const __m512i second_c2 =
+          _mm512_xor_si512(broadcast(static_cast<uint32_t>(product0 >> 32) ^ keys_.k1[0]), epochs_);
+      const __m512i second1 = _mm512_mul_epu32(second_c2, _mm512_set1_epi64(kMultiplier1));
+      blocks[b].c0 = _mm512_xor_si512(_mm512_srli_epi64(second1, 32), c0_);
+      blocks[b].c1 = second1;
+      blocks[b].c2 = _mm512_xor_si512(c2_, broadcast(static_cast<uint32_t>(product0) ^ keys_.k1[1]));
+      blocks[b].c3 = c3_;
+    }
+    all_rounds<2>(keys_, blocks);
+  }
+
+ private:
+  const KeySchedule& keys_;
+  const __m512i epochs_;
+  __m512i c0_, c2_, c3_;  // the rows' part of the third round's counter
 };
 
 }  // namespace

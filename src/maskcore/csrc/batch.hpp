@@ -50,6 +50,8 @@ inline void clear_special(const Id* ids, uint32_t length, const int64_t* ranges,
 
 template <class Isa, class Position, uint32_t kWords>
 class Batch {
+  using ShortRows = typename Isa::template ShortRows<kWords>;
+
  public:
   Batch(const maskcore_call& call, int64_t group_rows, uint8_t* memory) noexcept
       : call_(call),
@@ -60,25 +62,40 @@ class Batch {
         plan_(law_, length_, typical_budget(call)),
         panels_(keys_, plan_.first_panel()),
         kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr),
-        writer_(call, keys_) {
+        writer_(call, keys_),
+        short_rows_(keys_, law_, plan_, length_, call.segment_ids != nullptr) {
     uint8_t* place = memory;
     for (int64_t member = 0; member < group_rows_; ++member, place += Scratch<Position>::num_bytes(length_))
       scratches_[member] = Scratch<Position>(place, length_);
   }
 
   void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
-    for (int64_t row = first_row; row < stop_row; row += group_rows_)
-      mask_group(row, stop_row - row < group_rows_ ? stop_row - row : group_rows_);
+    const bool are_short = rows_are_short();
+    for (int64_t row = first_row; row < stop_row; row += group_rows_) {
+      const int64_t num_rows = stop_row - row < group_rows_ ? stop_row - row : group_rows_;
+      if (are_short)
+        mask_short_group(row, num_rows);
+      else
+        mask_group(row, num_rows);
+    }
   }
 
  private:
   uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words(length_); }
 
   static int64_t typical_budget(const maskcore_call& call) noexcept {
-    int64_t budget = call.budget;
-    if (call.ratio_e9 != 0) budget = call.ratio_e9 * call.row_length / kRatioUnit;
-    if (call.budgets != nullptr && call.num_rows > 0) budget = call.budgets[0];
+    int64_t budget = call.ratio_e9 != 0 ? call.ratio_e9 * call.row_length / kRatioUnit : call.budget;
+    if (call.budgets != nullptr) budget = largest_budget(call.budgets, call.num_rows);
     return budget < 0 ? 0 : budget > call.row_length ? call.row_length : budget;
+  }
+
+  // Of the first rows: one that takes more draws than are planned costs more than one that takes less.
+  static int64_t largest_budget(const int64_t* budgets, int64_t num_rows) noexcept {
+    constexpr int64_t kMostRows = 64;
+    int64_t largest = 0;
+    for (int64_t row = 0; row < num_rows && row < kMostRows; ++row)
+      if (budgets[row] > largest) largest = budgets[row];
+    return largest;
   }
 
   RowAddress address_of(int64_t row) const noexcept {
@@ -109,13 +126,84 @@ class Batch {
       cut_row(scratches_[member], first_row + member, members[member], draws[member]);
     for (int64_t member = 0; member < num_rows; ++member)
       prepare_row(scratches_[member], members[member], draws[member]);
-    kernel_.shuffle_rows(scratches_, num_rows);
     for (int64_t member = 0; member < num_rows; ++member) {
       const Scratch<Position>& s = scratches_[member];
       if (members[member].budget != 0)
         kernel_.mask_row(s, members[member].address, members[member].prepared, members[member].budget);
       writer_.write_row(s, first_row + member, members[member].address);
     }
+  }
+
+  bool rows_are_short() const noexcept {
+    return length_ != 0 && length_ <= ShortRows::kMostTokens && call_.word_ids == nullptr && plan_.covers_order;
+  }
+
+  void mask_short_group(int64_t first_row, int64_t num_rows) noexcept {
+    if constexpr (ShortRows::kMostTokens != 0) {
+      if (num_rows < kMostGroupRows) short_rows_.clear();
+      load_short_rows(first_row, num_rows);
+      short_rows_.count_eligible();
+      for (int64_t row = 0; row < num_rows; ++row)
+        short_rows_.budgets[row] = budget_of(first_row + row, short_rows_.num_eligible(row));
+      if (!short_rows_.finds_cuts()) cut_short_rows(first_row, num_rows);
+      const uint32_t unfinished = short_rows_.choose();
+      if (unfinished == 0 && writer_.writes_bytes_alone()) {
+        short_rows_.write_bytes(num_rows, static_cast<uint8_t*>(call_.mask) + first_row * call_.row_length);
+        return;
+      }
+      for (int64_t row = 0; row < num_rows; ++row) {
+        if ((unfinished >> row & 1) == 0)
+          write_short_row(first_row + row, row);
+        else
+          mask_group(first_row + row, 1);
+      }
+    }
+  }
+
+  void load_short_rows(int64_t first_row, int64_t num_rows) noexcept {
+    if (call_.row_ids != nullptr)
+      short_rows_.set_row_ids(call_.row_ids + first_row, num_rows);
+    else
+      short_rows_.count_row_ids(call_.first_row_id + first_row);
+    if (call_.epochs != nullptr)
+      short_rows_.set_epochs(call_.epochs + first_row, num_rows);
+    else
+      short_rows_.set_epoch(call_.epoch);
+    if (loads_bytes() && call_.segment_ids == nullptr) {
+      const uint8_t* const maskable = static_cast<const uint8_t*>(call_.maskable) + first_row * call_.row_length;
+      return short_rows_.load_bytes(maskable, num_rows);
+    }
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const Scratch<Position>& s = scratches_[row];
+      load_eligible(s, first_row + row);
+      for (uint32_t word = 0; word < row_words(); ++word) {
+        short_rows_.eligible[word][row] = s.eligible[word];
+        if (call_.segment_ids != nullptr) short_rows_.segment_starts[word][row] = s.segment_starts[word];
+      }
+    }
+  }
+
+  // For laws that `ShortRows` has no way with.
+  void cut_short_rows(int64_t first_row, int64_t num_rows) noexcept {
+    alignas(64) uint32_t draws[2 * kPanelWords];  // room for a vector that ends past the panel
+    const Scratch<Position>& s = scratches_[0];
+    for (int64_t row = 0; row < num_rows; ++row) {
+      if (short_rows_.num_eligible(row) == 0) continue;
+      const RowAddress address = address_of(first_row + row);
+      panels_.draw(address, draws);
+      for (uint32_t word = 0; word < row_words(); ++word) s.eligible[word] = short_rows_.eligible[word][row];
+      kernel_.cut_pieces(s, address, draws);
+      for (uint32_t word = 0; word < row_words(); ++word) short_rows_.cuts[word][row] = s.unit_cuts[word];
+    }
+  }
+
+  void write_short_row(int64_t row, int64_t lane) noexcept {
+    const Scratch<Position>& s = scratches_[lane];
+    for (uint32_t word = 0; word < row_words(); ++word) {
+      s.masked[word] = short_rows_.masked_word(lane, word);
+      s.span_starts[word] = short_rows_.span_starts[word][lane];
+    }
+    writer_.write_row(s, row, address_of(row));
   }
 
   void cut_row(const Scratch<Position>& s, int64_t row, Member& member, const uint32_t* draws) noexcept {
@@ -139,15 +227,21 @@ class Batch {
     return budget < num_eligible ? static_cast<uint32_t>(budget) : num_eligible;
   }
 
+  bool has_special() const noexcept { return call_.input_ids != nullptr && call_.num_special_ranges != 0; }
+
+  // Whether eligible tokens are the nonzero bytes of `maskable`.
+  bool loads_bytes() const noexcept {
+    return call_.maskable_kind == MASKCORE_INT8 && call_.maskable != nullptr && !has_special();
+  }
+
   // Fills eligible, unit_starts and segment_starts.
   void load_eligible(const Scratch<Position>& s, int64_t row) noexcept {
     const uint32_t words = row_words();
-    const bool has_special = call_.input_ids != nullptr && call_.num_special_ranges != 0;
-    if (call_.maskable_kind == MASKCORE_INT8 && call_.maskable != nullptr && !has_special) {
+    if (loads_bytes()) {
       Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s.eligible);
     } else {
       flag_maskable(s, row);
-      if (has_special) flag_special(s, row);
+      if (has_special()) flag_special(s, row);
       Isa::nonzero_bits(s.flags, length_, s.eligible);
     }
     s.eligible[words] = 0;
@@ -208,6 +302,7 @@ class Batch {
   const typename Isa::FirstPanels panels_;
   RowKernel<Isa, Position, kWords> kernel_;
   const RowWriter<Isa, Position, kWords> writer_;
+  ShortRows short_rows_;
   Scratch<Position> scratches_[kMostGroupRows];
 };
 

@@ -33,13 +33,13 @@ struct CpuFeatures {
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return;
     const unsigned bmi1_avx2_bmi2 = 1u << 3 | 1u << 5 | 1u << 8;
     const unsigned f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-    const unsigned vbmi_vbmi2 = 1u << 1 | 1u << 6;
+    const unsigned vbmi_vbmi2_vpopcntdq = 1u << 1 | 1u << 6 | 1u << 14;
     const unsigned leaf7_b = b, leaf7_c = c;
     const bool has_lzcnt = __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c >> 5 & 1) != 0;
     has_avx2 = has_popcnt && has_lzcnt && (xcr0 & kYmm) == kYmm && (leaf7_b & bmi1_avx2_bmi2) == bmi1_avx2_bmi2 &&
                !has_slow_bit_deposit(family);
     has_avx512 = has_avx2 && (xcr0 & kZmm) == kZmm && (leaf7_b & f_dq_bw_vl) == f_dq_bw_vl &&
-                 (leaf7_c & vbmi_vbmi2) == vbmi_vbmi2;
+                 (leaf7_c & vbmi_vbmi2_vpopcntdq) == vbmi_vbmi2_vpopcntdq;
   }
 
   // Zen 1 and 2 (family 17h, and Hygon's 18h) run pdep and pext in microcode, up to 289 cycles each (Agner Fog,

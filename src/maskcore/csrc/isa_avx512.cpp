@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The primitives for AVX-512 with VBMI2 (Ice Lake, Zen 4 and later). No standard header with code in it may be included
-// here: its inline functions would be compiled for AVX-512 and could be linked into the rest.
+// The primitives for AVX-512 with VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later). No standard header with code in it
+// may be included here: its inline functions would be compiled for AVX-512 and could be linked into the rest.
 
 // GCC's own avx512fintrin.h reads variables it leaves undefined on purpose (GCC bug 105593, fixed in 13).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -13,7 +13,8 @@
 #if MASKCORE_IS_X86_64
 // For a build that gives no flags file by file (docs/tensorflow.md). Clang knows no such pragma.
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2")
+#pragma GCC target( \
+    "avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq")
 #endif
 
 #include <immintrin.h>
@@ -28,9 +29,9 @@ namespace {
 
 struct Avx512 {
   static constexpr uint32_t kFewDraws = 0;
-  static constexpr bool kHasShortRows = true;
   using FirstPanels = maskcore::FirstPanels;
-  using ShortRow = maskcore::ShortRow;
+  template <uint32_t kWords>
+  using ShortRows = maskcore::ShortRows<kWords == 1 ? 1 : 2>;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }
   static uint64_t select_one(uint64_t bits, uint32_t rank) noexcept { return _pdep_u64(uint64_t{1} << rank, bits); }

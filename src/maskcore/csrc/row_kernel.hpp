@@ -30,9 +30,6 @@ struct Scratch {
   Position* positions;   // masked positions
   uint32_t* others;      // kPanelWords steps of the shuffle
   uint8_t* flags;        // one byte a token
-  uint8_t* short_row;    // an Isa::ShortRow; aligned to 64 bytes
-
-  static constexpr uint64_t kShortRowBytes = 768;
 
   // A panel may overshoot the last unit by 128 pieces of 8 units (cut_pieces_in_unary): sixteen words, and the one in
   // which they end.
@@ -45,17 +42,15 @@ struct Scratch {
     return (uint64_t{num_words(row_length)} + 1) * kWordBits * sizeof(Position);
   }
   static uint64_t num_bytes(uint32_t row_length) noexcept {
-    const uint64_t bytes = kShortRowBytes + kNumRows * row_words(row_length) * sizeof(uint64_t) +
-                           2 * list_bytes(row_length) + kPanelWords * sizeof(uint32_t) +
-                           (uint64_t{num_words(row_length)} + 1) * kWordBits;
+    const uint64_t bytes = kNumRows * row_words(row_length) * sizeof(uint64_t) + 2 * list_bytes(row_length) +
+                           kPanelWords * sizeof(uint32_t) + (uint64_t{num_words(row_length)} + 1) * kWordBits;
     return (bytes + 63) / 64 * 64;
   }
 
   Scratch() noexcept = default;
 
   Scratch(uint8_t* memory, uint32_t row_length) noexcept {
-    short_row = memory;
-    uint64_t* rows = reinterpret_cast<uint64_t*>(memory + kShortRowBytes);
+    uint64_t* rows = reinterpret_cast<uint64_t*>(memory);
     uint64_t** const all[kNumRows] = {&eligible,    &unit_starts, &segment_starts, &unit_cuts, &token_cuts,
                                       &span_starts, &span_stops,  &chosen,         &masked};
     for (uint64_t** row : all) {
@@ -83,11 +78,15 @@ struct DrawPlan {
     // the spread.
     const int64_t parts = budget * 256 / law.mean_q8 + budget / 8 + 3;
     const int64_t order_wanted = at_most((parts + 3) / 4, kMostOrderBlocks);
-    const int64_t pieces = int64_t{row_length} * 256 / law.mean_q8 + row_length / 16;
-    const int64_t length_wanted = law.num_thresholds == 0 ? 0 : (pieces + 7) / 8;
+    const int64_t length_wanted = law.num_thresholds == 0 ? 0 : (int64_t{num_pieces(law, row_length)} + 7) / 8;
     order_blocks = static_cast<uint32_t>(at_most(order_wanted, length_wanted < 12 ? kPanelBlocks - length_wanted : 4));
     length_blocks = static_cast<uint32_t>(at_most(length_wanted, kPanelBlocks - order_blocks));
     covers_order = 4 * int64_t{order_blocks} >= parts - 3;
+  }
+
+  // A row hardly ever has more.
+  static uint32_t num_pieces(const LengthLaw& law, uint32_t row_length) noexcept {
+    return static_cast<uint32_t>(uint64_t{row_length} * 256 / law.mean_q8) + row_length / 16;
   }
 
   Panel first_panel() const noexcept {
@@ -101,9 +100,14 @@ struct DrawPlan {
 // A row that is cut, with its anchor taken out of the candidates.
 struct Prepared {
   uint32_t num_candidates;  // with the anchor's
-  uint32_t head;            // first token of the anchor's span; of short rows the span's number
+  uint32_t head;            // first token of the anchor's span
   uint32_t tail;            // first token of the anchor's unit
-  uint32_t tail_length;     // of short rows only
+};
+
+// For an `Isa` that has no way of its own with short rows.
+struct NoShortRows {
+  static constexpr uint32_t kMostTokens = 0;
+  NoShortRows(const KeySchedule&, const LengthLaw&, const DrawPlan&, uint32_t, bool) noexcept {}
 };
 
 // `kWords` is the length of a row in words where it is known at compile time, else 0.
@@ -118,8 +122,7 @@ class RowKernel {
         row_length_(row_length),
         num_words_(num_words(row_length)),
         has_words_(has_words),
-        has_segments_(has_segments),
-        is_short_(is_short(row_length, has_words, plan)) {}
+        has_segments_(has_segments) {}
 
   // Drops words that hold a token that may not be masked, or a segment boundary: section 4.2.
   void drop_broken_words(const Scratch<Position>& s) const noexcept {
@@ -164,48 +167,24 @@ class RowKernel {
   // row has an eligible token and is cut; `draws` is its first panel.
   Prepared prepare_row(const Scratch<Position>& s, uint32_t num_eligible, const uint32_t* draws) const noexcept {
     find_candidates(s);
-    if constexpr (Isa::kHasShortRows) {
-      if (is_short_) return short_row(s).template prepare<Isa>(s, row_words(), num_eligible, draws);
-    }
     const uint32_t num_candidates = Isa::list_ones(s.span_starts, row_words(), s.candidates);
     const Anchor anchor = choose_anchor(s, draws[0], num_eligible);
     const uint32_t head = s.candidates[anchor.candidate];
     s.candidates[anchor.candidate] = s.candidates[0];
     Isa::template draw_steps<4 * DrawPlan::kMostOrderBlocks>(draws, 0, num_candidates, s.others);
     Isa::clear_flags(s.flags, row_length_);
-    return {num_candidates, head, anchor.tail, 0};
+    return {num_candidates, head, anchor.tail};
   }
 
   // A row of which nothing is masked.
   void leave_row(const Scratch<Position>& s) const noexcept {
     clear_all(s.masked, row_words());
     clear_all(s.span_starts, row_words());
-    if constexpr (Isa::kHasShortRows) {
-      if (is_short_) short_row(s).leave();
-    }
-  }
-
-  // For all rows of a group, between prepare_row and mask_row: short rows only, see Isa::ShortRow.
-  void shuffle_rows(const Scratch<Position>* rows, int64_t num_rows) const noexcept {
-    if constexpr (Isa::kHasShortRows) {
-      if (!is_short_) return;
-      int64_t row = 0;
-      for (; row + 4 <= num_rows; row += 4)
-        Isa::ShortRow::template shuffle<4>(
-            {&short_row(rows[row]), &short_row(rows[row + 1]), &short_row(rows[row + 2]), &short_row(rows[row + 3])},
-            num_short_steps());
-      for (; row < num_rows; ++row) Isa::ShortRow::template shuffle<1>({&short_row(rows[row])}, num_short_steps());
-    }
   }
 
   // Masks `budget` of the eligible tokens, at least 1 and at most all: fills s.masked.
-  void mask_row(const Scratch<Position>& s, const RowAddress& address, Prepared row, uint32_t budget) const noexcept {
-    if constexpr (Isa::kHasShortRows) {
-      if (is_short_) {
-        if (short_row(s).mask(s, row_words(), row, num_short_steps(), budget)) return;
-        row = short_row(s).template prepare_as_long<Isa>(s, row_length_, row);
-      }
-    }
+  void mask_row(const Scratch<Position>& s, const RowAddress& address, const Prepared& row,
+                uint32_t budget) const noexcept {
     const Part last = choose_spans(s, address, row, budget);
     Isa::nonzero_bits(s.flags, row_length_, s.chosen);
     mask_chosen(s);
@@ -213,20 +192,6 @@ class RowKernel {
   }
 
  private:
-  static bool is_short(uint32_t row_length, bool has_words, const DrawPlan& plan) noexcept {
-    if constexpr (Isa::kHasShortRows)
-      return !has_words && row_length <= Isa::ShortRow::kMostTokens && plan.covers_order;
-    else
-      return false;
-  }
-
-  static auto& short_row(const Scratch<Position>& s) noexcept {
-    static_assert(sizeof(typename Isa::ShortRow) <= Scratch<Position>::kShortRowBytes, "");
-    return *reinterpret_cast<typename Isa::ShortRow*>(s.short_row);
-  }
-
-  uint32_t num_short_steps() const noexcept { return 4 * plan_.order_blocks; }
-
   uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words_; }
 
   // The bits of word number `word` that stand for token `first` or later ones.
@@ -371,7 +336,6 @@ class RowKernel {
   const uint32_t num_words_;
   const bool has_words_;
   const bool has_segments_;
-  const bool is_short_;
 };
 
 }  // namespace

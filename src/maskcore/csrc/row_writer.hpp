@@ -23,10 +23,15 @@ class RowWriter {
   RowWriter(const maskcore_call& call, const KeySchedule& keys) noexcept
       : call_(call), keys_(keys), length_(static_cast<uint32_t>(call.row_length)) {}
 
+  // Whether 0 and 1 in bytes are all that is written.
+  bool writes_bytes_alone() const noexcept {
+    return call_.mask != nullptr && call_.maskable_kind == MASKCORE_INT8 && !needs_positions();
+  }
+
   // Writes all outputs of the call; the row's masked tokens and candidates are in `s`.
   void write_row(const Scratch<Position>& s, int64_t row, const RowAddress& address) const noexcept {
     if (call_.mask != nullptr) write_mask(s, row);
-    if (call_.span_numbers != nullptr || call_.positions != nullptr || call_.input_ids != nullptr) {
+    if (needs_positions()) {
       const uint32_t num_masked = Isa::list_ones(s.masked, row_words(), s.positions);
       if (call_.span_numbers != nullptr) number_spans(s, row, num_masked);
       if (call_.positions != nullptr) write_positions(s, row, num_masked);
@@ -43,6 +48,10 @@ class RowWriter {
 
  private:
   uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words(length_); }
+
+  bool needs_positions() const noexcept {
+    return call_.span_numbers != nullptr || call_.positions != nullptr || call_.input_ids != nullptr;
+  }
 
   void write_mask(const Scratch<Position>& s, int64_t row) const noexcept {
     const int64_t offset = row * call_.row_length;
