@@ -17,6 +17,7 @@ from maskcore.records import Manifest
 from maskcore.records._errors import require
 from maskcore.records.engine.estimate import Estimate
 from maskcore.records.engine.plan import BuildOptions
+from maskcore.records.reporting.hints import hints
 
 __all__ = ["print_facts", "print_plan", "print_summary"]
 
@@ -48,7 +49,7 @@ def print_facts(title: str, facts: list[Fact]) -> None:
     table.add_column(width=11, no_wrap=True)
     table.add_column()
     for name, fact in facts:
-        style = "bold red" if name == "note" else "dim"
+        style = {"note": "bold red", "hint": "bold yellow"}.get(name, "dim")
         if console.is_terminal:
             table.add_row(text(f"  {name}", style=style), text(fact))
         else:
@@ -114,6 +115,7 @@ def print_summary(
         ("files", _files(manifest)),
         ("time", _time(seconds, stages, tokens_done)),
         *_notes(manifest.counts),
+        *(("hint", hint) for hint in hints(manifest.counts, _hint_options(manifest))),
         ("next", f"maskcore show {shlex.quote(str(out))}"),
         ("", f"open {shlex.quote(str(out / 'report.html'))} in a browser"),
     ]
@@ -158,7 +160,7 @@ def _tokens(manifest: Manifest) -> Iterator[Fact]:
     if counts.get("tokens_borrowed"):
         fact += f"; {counts['tokens_borrowed']:,} more borrowed as partners"
     yield "tokens", fact
-    tokens = max(counts["tokens_written"], 1)
+    tokens = max(counts["tokens_read"] // manifest.dupe_factor, 1)
     yield "unknown", f"{percent(counts['unknown_tokens'], tokens, 2)} of the tokens"
 
 
@@ -198,6 +200,12 @@ def _time(seconds: float, stages: Mapping[str, float], tokens_done: int) -> str:
     if tokens_done:
         text += f", {short_count(tokens_done / max(seconds, 1e-3))} tokens/s"
     return text
+
+
+def _hint_options(manifest: Manifest) -> dict[str, Any]:
+    return {
+        name: getattr(manifest, name) for name in ("bins", "pairs", "pack", "schema", "dupe_factor")
+    }
 
 
 def _notes(counts: Mapping[str, Any]) -> Iterator[Fact]:

@@ -13,15 +13,13 @@ from typing import Any
 
 from maskcore._numbers import percent, plural, short_count, size
 from maskcore.records._errors import require
+from maskcore.records.reporting.hints import hints
 
 __all__ = ["render_page"]
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # More than this does not help a reader; report.json names all.
 NUM_SHOWN_INPUTS = 20
-# Above these a corpus and its tokenizer do not fit well, or computing time goes to nothing.
-HIGH_UNKNOWN_SHARE = 0.01
-HIGH_PADDING_SHARE = 0.25
 FAR_FROM_RATIO = 0.1
 
 ALWAYS_SHOWN = {"documents", "sentences", "tokens_read", "tokens_written", "unknown_tokens"}
@@ -114,18 +112,9 @@ def _flat_counts(counts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _notes(fields: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a reader should know before training."""
-    records, counts, masks = fields["records"], fields["counts"], fields["masks"]
-    unknown = records["unknown_tokens"] / max(records["tokens"], 1)
-    if unknown > HIGH_UNKNOWN_SHARE:
-        yield (
-            f"{percent(unknown, 1)} of the tokens are unknown to the tokenizer; train one on this "
-            "corpus, or check the corpus's language and encoding."
-        )
-    if records["padding_share"] > HIGH_PADDING_SHARE:
-        yield (
-            f"{percent(records['padding_share'], 1)} of the places are padding; bins of several "
-            "lengths or packed rows (--bins, --pack) leave less."
-        )
+    counts, masks = fields["counts"], fields["masks"]
+    for hint in hints(counts, fields["options"]):
+        yield f"{hint}."
     ratio = fields["options"]["mask"]["masking_ratio"]
     if abs(masks["rate"] - ratio) > FAR_FROM_RATIO * ratio:
         yield (
