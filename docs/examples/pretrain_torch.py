@@ -33,9 +33,10 @@ from torch.profiler import (
     tensorboard_trace_handler,
 )
 from torch.utils.data import DataLoader
-from trainer_torch import Place, Trainer, added
+from trainer_torch import Place, Trainer
 from training_run import (
     add_options,
+    added,
     check_same_run,
     encoder_size,
     learning_rate,

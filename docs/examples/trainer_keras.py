@@ -8,14 +8,15 @@ clocks; the model and its loss are in encoder_keras.py.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 from encoder_keras import Encoder, loss_sums
 from meter import EncoderSize
-from training_run import means
+from training_run import added, means
 
-__all__ = ["Trainer", "added", "numbers"]
+__all__ = ["Trainer", "numbers"]
 
 keras = tf.keras
 
@@ -46,10 +47,11 @@ class Trainer:
             self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
             self.optimizer.build(self.model.trainable_variables)
         # Compiled is what computes most; updates, which replicas add up, are not.
-        self._gradients = tf.function(self._gradients_of_replica, jit_compile=jit_compile)
-        self._sums = tf.function(self._sums_of_replica, jit_compile=jit_compile)
-        self.train_step = tf.function(self._train_step)
-        self.eval_step = tf.function(self._eval_step)
+        compiled = partial(tf.function, jit_compile=jit_compile, autograph=False)
+        self._gradients = compiled(self._gradients_of_replica)
+        self._sums = compiled(self._sums_of_replica)
+        self.train_step = tf.function(self._train_step, autograph=False)
+        self.eval_step = tf.function(self._eval_step, autograph=False)
 
     def _sums_of_replica(self, batch: Batch) -> Batch:
         return loss_sums(batch, self.model(batch))
@@ -95,12 +97,3 @@ class Trainer:
 def numbers(sums: Batch) -> dict[str, float]:
     """Return sums as Python's numbers; it waits until the devices have made them."""
     return {name: float(value) for name, value in sums.items()}
-
-
-def added(sums: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Return the totals of sums of several steps."""
-    totals: dict[str, float] = {}
-    for one in sums:
-        for name, value in one.items():
-            totals[name] = totals.get(name, 0.0) + value
-    return totals

@@ -16,9 +16,9 @@ import torch
 from encoder_torch import Encoder, loss_sums
 from torch import Tensor
 from torch.profiler import record_function
-from training_run import means
+from training_run import added, means
 
-__all__ = ["Place", "Trainer", "added"]
+__all__ = ["Place", "Trainer"]
 
 Batch = dict[str, Tensor]
 CHECKPOINT = "checkpoint.pt"
@@ -136,12 +136,3 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["steps_done"])
-
-
-def added(sums: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Return the totals of sums of several steps."""
-    totals: dict[str, float] = {}
-    for one in sums:
-        for name, value in one.items():
-            totals[name] = totals.get(name, 0.0) + value
-    return totals

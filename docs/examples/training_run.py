@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from record_files import RecordFiles
 
 __all__ = [
     "add_options",
+    "added",
     "check_same_run",
     "encoder_size",
     "learning_rate",
@@ -80,6 +82,15 @@ def learning_rate(options: argparse.Namespace, step: int) -> float:
         return float(options.learning_rate * step / options.warmup_steps)
     share = (step - options.warmup_steps) / max(options.steps - options.warmup_steps, 1)
     return float(options.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+
+def added(sums: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the totals of sums of several steps."""
+    totals: dict[str, float] = {}
+    for one in sums:
+        for name, value in one.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return totals
 
 
 def means(sums: dict[str, Any]) -> dict[str, Any]:
