@@ -156,8 +156,9 @@ class Log:
         self._writer: Any = None
         if place.rank > 0:
             return
-        # TensorBoard's switch against importing TensorFlow for its files (tensorboard/compat/__init__.py).
-        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+        if "tensorflow" not in sys.modules:
+            # TensorBoard's switch against importing it, for seconds (tensorboard/compat/__init__.py).
+            sys.modules["tensorboard.compat.notf"] = ModuleType("notf")
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - behind the switch
 
         # What a killed run wrote after its checkpoint is not shown.
