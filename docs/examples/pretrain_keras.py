@@ -22,9 +22,10 @@ import record_files
 import tensorflow as tf
 from meter import Meter, Speed, measured_peak, train_flops_per_token
 from record_files import RecordFiles
-from trainer_keras import Trainer, added, numbers
+from trainer_keras import Trainer, numbers
 from training_run import (
     add_options,
+    added,
     check_same_run,
     encoder_size,
     log_line,
@@ -72,7 +73,13 @@ def make_strategy(name: str, *, jit_compile: bool) -> Any:
     if name == "default":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        strategy = tf.distribute.MirroredStrategy()
+        if jit_compile and strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                f"--jit-compile: XLA takes no variables that are mirrored on {strategy.num_replicas_in_sync} "
+                "devices; leave it out, or let CUDA_VISIBLE_DEVICES name one"
+            )
+        return strategy
     if jit_compile:
         raise ValueError("--jit-compile: TPUStrategy compiles by itself; leave it out")
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
@@ -132,11 +139,10 @@ def peak_flops(strategy: Any, dtype: str) -> float:
     side = 1024 if is_cpu else 8192
     matrix = tf.cast(tf.random.stateless_normal((side, side), seed=(0, 0)), dtype)
 
-    @tf.function
-    def multiply() -> Any:
-        return tf.reduce_sum(tf.linalg.matmul(matrix, matrix)[0])
+    def multiply() -> float:
+        return float(tf.linalg.matmul(matrix, matrix)[0, 0])
 
-    one_device = measured_peak(lambda: float(multiply()), 2.0 * side**3, seconds=0.5)
+    one_device = measured_peak(multiply, 2.0 * side**3, seconds=0.5)
     return one_device * strategy.num_replicas_in_sync
 
 
