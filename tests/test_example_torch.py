@@ -208,7 +208,7 @@ def test_epochs_hold_each_row_once_in_another_order(
     training = batches(folder)
     steps = training.steps_per_epoch
     all_ids = [i for file in records.open(folder).batches(99) for i in file["row_id"][:, 0]]
-    num_trained = len(all_ids) - records.open(folder).manifest.shards[-1].records
+    num_trained = sum(shard.records for shard in records.open(folder).manifest.shards[:-1])
     assert steps == num_trained // BATCH > 10
     from_start = taken(iter(training), 3 * steps)
     row_ids = [batch["row_id"].tolist() for batch in from_start]
@@ -229,7 +229,7 @@ def test_epochs_hold_each_row_once_in_another_order(
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_ranks_share_the_rows(folder: Path, num_ranks: int) -> None:
     opened = records.open(folder)
-    num_rows = len(opened) - opened.manifest.shards[-1].records
+    num_rows = sum(shard.records for shard in opened.manifest.shards[:-1])
     seen: list[int] = []
     for rank in range(num_ranks):
         part = batches(folder, rank=rank, num_ranks=num_ranks)
@@ -276,8 +276,16 @@ def test_what_cannot_be_trained_is_told_in_a_line(
         )
         return capsys.readouterr().err
 
-    assert "batch_size must be at most " in error_of("--batch-size", "5000")
-    assert f"--batch-size: 5000 in the run that {tmp_path} holds, got 32" in error_of()
+    num_trained = sum(shard.records for shard in records.open(folder).manifest.shards[:-1])
+    assert f"batch_size must be at most {num_trained}, the rows of {folder}, got 5000" in error_of(
+        "--batch-size", "5000"
+    )
     assert "no MANIFEST.json" in error_of("--records", str(tmp_path))
+    (tmp_path / "checkpoint.pt").touch()
+    assert f"--batch-size: 5000 in the run that {tmp_path} holds, got 32" in error_of()
+    (tmp_path / "checkpoint.pt").unlink()
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "torch.utils.tensorboard", None)
+        assert "pip install tensorboard" in error_of("--peak-tflops", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert "--batch-size: 5000 rows for 3 processes" in error_of("--batch-size", "5000")

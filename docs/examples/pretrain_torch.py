@@ -159,7 +159,10 @@ class Log:
         if "tensorflow" not in sys.modules:
             # TensorBoard's switch against importing it, for seconds (tensorboard/compat/__init__.py).
             sys.modules["tensorboard.compat.notf"] = ModuleType("notf")
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - behind the switch
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - behind the switch
+        except ImportError as error:
+            raise ValueError(f"logs need TensorBoard ({error}): pip install tensorboard") from None
 
         # What a killed run wrote after its checkpoint is not shown.
         self._writer = SummaryWriter(str(folder / "logs"), purge_step=steps_done + 1)

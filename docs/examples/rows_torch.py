@@ -83,9 +83,10 @@ class MaskedBatches(IterableDataset[Columns]):
         )
         self.steps_per_epoch = num_rows // num_ranks // batch_size
         if self.steps_per_epoch == 0:
+            of_one = f" for one of {num_ranks} processes" if num_ranks > 1 else ""
             raise ValueError(
-                f"batch_size must be at most {num_rows // num_ranks}, the rows of {self.folder} for one of "
-                f"{num_ranks} devices, got {batch_size}; or build records of more text"
+                f"batch_size must be at most {num_rows // num_ranks}, the rows of {self.folder}{of_one}, got "
+                f"{batch_size}; or build records of more text"
             )
 
     def __iter__(self) -> Iterator[Columns]:

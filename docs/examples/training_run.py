@@ -134,7 +134,7 @@ def check_same_run(options: argparse.Namespace, seed: int) -> None:
     """
     wanted = {name: getattr(options, name) for name in DECIDING} | {"seed": seed}
     path: Path = options.out / "training.json"
-    if path.exists():
+    if path.exists() and any(options.out.glob("checkpoint*")):
         for name, value in json.loads(path.read_text(encoding="utf-8")).items():
             if wanted.get(name) != value:
                 flag = "--" + name.replace("_", "-")
