@@ -19,9 +19,11 @@ from maskcore import records
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "examples"))
 
+import encoder_torch
 import pretrain_torch
 import record_files
 import rows_torch
+from meter import EncoderSize
 from rows_torch import HeldOutBatches, MaskedBatches
 from trainer_torch import Trainer
 
@@ -34,6 +36,18 @@ CHECKPOINT_STEPS = 43
 KILLED_AFTER = 48
 BATCH = 16
 LENGTH = 32
+
+
+SIZE = EncoderSize(
+    num_layers=2,
+    hidden_size=16,
+    feed_forward_size=32,
+    embedding_size=8,
+    vocab_size=50,
+    seq_length=8,
+    num_predictions=2,
+    num_pair_classes=2,
+)
 
 
 class Killed(BaseException):
@@ -289,3 +303,52 @@ def test_what_cannot_be_trained_is_told_in_a_line(
         assert "pip install tensorboard" in error_of("--peak-tflops", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert "--batch-size: 5000 rows for 3 processes" in error_of("--batch-size", "5000")
+
+
+def test_a_layer_is_that_of_pytorch() -> None:
+    """Attention, add & norm and feed-forward against `torch.nn.TransformerEncoderLayer` with the same weights."""
+    torch.manual_seed(SEED)
+    mine = encoder_torch.EncoderLayer(SIZE, num_heads=4)
+    other = torch.nn.TransformerEncoderLayer(
+        16, 4, 32, dropout=0.0, activation="gelu", layer_norm_eps=1e-12, batch_first=True
+    )
+    pairs = {
+        other.self_attn.in_proj_weight: mine.attention.query_key_value.weight,
+        other.self_attn.in_proj_bias: mine.attention.query_key_value.bias,
+        other.self_attn.out_proj.weight: mine.attention.output.weight,
+        other.self_attn.out_proj.bias: mine.attention.output.bias,
+        other.linear1.weight: mine.feed_forward[0].weight,
+        other.linear1.bias: mine.feed_forward[0].bias,
+        other.linear2.weight: mine.feed_forward[2].weight,
+        other.linear2.bias: mine.feed_forward[2].bias,
+    }
+    with torch.no_grad():
+        for theirs, weight in pairs.items():
+            theirs.copy_(weight)
+    states = torch.randn(3, 8, 16)
+    is_padding = torch.arange(8) >= torch.tensor([[8], [5], [1]])
+    found = mine(states, ~is_padding[:, None, None, :])
+    expected = other(states, src_key_padding_mask=is_padding)
+    torch.testing.assert_close(found[~is_padding], expected[~is_padding])
+
+
+@pytest.mark.parametrize("share_layers", [False, True])
+def test_documents_of_a_row_do_not_see_each_other_and_nobody_sees_padding(
+    share_layers: bool,
+) -> None:
+    torch.manual_seed(SEED)
+    model = encoder_torch.Encoder(SIZE, num_heads=4, share_layers=share_layers)
+    batch = {
+        "input_ids": torch.randint(50, (1, 8)),
+        "token_type_ids": torch.zeros(1, 8, dtype=torch.int32),
+        "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1, 0, 0]]),
+        "segment_ids": torch.tensor([[1, 1, 1, 2, 2, 2, 0, 0]]),
+        "masked_lm_positions": torch.tensor([[1, 4]]),
+    }
+    before = model(batch)["masked_lm"][0]
+    for place, is_seen_by in ((0, [True, False]), (5, [False, True]), (7, [False, False])):
+        ids = batch["input_ids"].clone()
+        ids[0, place] = (ids[0, place] + 1) % 50
+        after = model({**batch, "input_ids": ids})["masked_lm"][0]
+        assert [not torch.equal(a, b) for a, b in zip(after, before, strict=True)] == is_seen_by
+    assert len(model.layers) == (1 if share_layers else 2)
