@@ -44,6 +44,8 @@ LAWS: dict[str, dict[str, Any]] = {
     "default": {},
     "n = 1": {"max_n": 1},
     "n = 2": {"max_n": 2},
+    "n = 4": {"max_n": 4},
+    "2 or 3": {"max_n": 3, "ngram_weights": (0, 2, 1)},
     "only 3": {"max_n": 3, "ngram_weights": (0, 0, 1)},
     "4 to 8": {"max_n": 8, "ngram_weights": (0, 0, 0, 1, 1, 1, 1, 1)},
     "n = 10": {"max_n": 10},
@@ -149,16 +151,25 @@ def test_random_budgets_per_row(seed: int, backend: Backend) -> None:
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 127, 128])
 def test_groups_of_short_rows(length: int, law: str, backend: Backend) -> None:
-    """Rows are masked in groups. In one, some have nothing to mask, some all, some more than the first row leads to expect."""
+    """Rows are masked in groups. In one, some have nothing to mask, some all, and the last one is not full."""
     seed = 1000 * length + list(LAWS).index(law)
-    arrays = batch(seed=seed, num_rows=19, length=length, density=0.9)
+    arrays = batch(seed=seed, num_rows=21, length=length, density=0.9)
     rng = np.random.default_rng(seed)
-    arrays["maskable"][rng.random(19) < 0.2] = 0
-    arrays["maskable"][rng.random(19) < 0.2] = 1
-    budgets = rng.integers(0, length + 2, 19)
-    for first_budget in (1, length // 5, length):
-        budgets[0] = first_budget
-        compare(arrays, **selected(arrays, "tokens"), **LAWS[law], num_tokens_to_mask=budgets)
+    arrays["maskable"][rng.random(21) < 0.2] = 0
+    arrays["maskable"][rng.random(21) < 0.2] = 1
+    units = ["tokens", "segments"][length % 2]
+    for largest_budget in (2, length // 5, length):
+        budgets = rng.integers(0, largest_budget + 2, 21)
+        compare(arrays, **selected(arrays, units), **LAWS[law], num_tokens_to_mask=budgets)
+
+
+@pytest.mark.parametrize("length", [64, 128])
+def test_rows_that_take_more_draws_than_planned(length: int, backend: Backend) -> None:
+    """How many draws are made at first follows from the first 64 budgets; later rows may want more."""
+    arrays = batch(seed=10 + length, num_rows=80, length=length)
+    budgets = np.full(80, 3)
+    budgets[64:] = np.random.default_rng(length).integers(0, length, 16)
+    compare(arrays, **selected(arrays, "tokens"), num_tokens_to_mask=budgets)
 
 
 @pytest.mark.parametrize("dtype", MASKABLE_DTYPES)

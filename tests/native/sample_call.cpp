@@ -179,7 +179,7 @@ SampleShape choose_shape(Choices& choices, int64_t longest_row) {
     shape.input_ids_kind = kIdKinds[choices.between(0, 2)];
     if (choices.one_in(4)) shape.maskable_kind = 0;
   }
-  shape.num_rows = choices.one_in(8) ? 0 : choices.between(1, 6);
+  shape.num_rows = choices.one_in(8) ? 0 : choices.between(1, 12);
   shape.row_length = choices.between(0, longest_row);
   shape.has_words = choices.one_in(2);
   shape.has_segments = choices.one_in(3);

@@ -57,6 +57,19 @@ void test_kinds() {
   }
 }
 
+// Rows of at most 128 tokens may be masked in groups, planned for by the budgets of the first ones.
+void test_groups_of_short_rows() {
+  uint64_t seed = 15000;
+  for (const int64_t length : {1, 63, 64, 65, 127, 128}) {
+    for (const int64_t num_rows : {4, 8, 13, 80}) {
+      for (int variant = 0; variant < 8; ++variant) {
+        const int32_t kind = kMaskableKinds[variant % 4 == 0 ? 0 : (length + num_rows) % 6];
+        check_shape({kind, variant == 7 ? MASKCORE_INT32 : 0, num_rows, length, false, variant % 2 == 1}, seed++, 1);
+      }
+    }
+  }
+}
+
 // Positions need more than 16 bits from 65,537 tokens on.
 void test_long_rows() {
   uint64_t seed = 20000;
@@ -187,6 +200,7 @@ int main() {
   test_lengths();
   test_kinds();
   test_long_rows();
+  test_groups_of_short_rows();
   test_threads();
   test_refusals();
   test_row_range_refusals();
