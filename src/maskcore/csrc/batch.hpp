@@ -20,6 +20,9 @@ constexpr int64_t kRatioUnit = 1000000000;
 constexpr int64_t kMostGroupRows = 8;
 constexpr int64_t kLongRow = 1024;
 
+// `ShortRows` takes as long for one row as for eight: fewer than these are masked faster one by one.
+constexpr int64_t kFewestShortRows = 4;
+
 inline int64_t rows_in_group(int64_t row_length, int64_t num_rows) noexcept {
   const int64_t most = row_length <= kLongRow ? kMostGroupRows : 1;
   return num_rows < most ? num_rows : most;
@@ -73,7 +76,7 @@ class Batch {
     const bool are_short = rows_are_short();
     for (int64_t row = first_row; row < stop_row; row += group_rows_) {
       const int64_t num_rows = stop_row - row < group_rows_ ? stop_row - row : group_rows_;
-      if (are_short)
+      if (are_short && num_rows >= kFewestShortRows)
         mask_short_group(row, num_rows);
       else
         mask_group(row, num_rows);
