@@ -29,14 +29,14 @@ TINY = train_step.EncoderSize(
 
 def figures(masked_ms: list[float], unmasked_ms: list[float], alone_ms: float) -> Figures:
     steps = {
-        kind: [Step(ms / 1e3, waited=ms / 1e5) for ms in times]
+        kind: [Step(ms / 500, waited=ms / 1e5, core_seconds=ms / 1e3) for ms in times]
         for kind, times in zip(train_step.KINDS, (masked_ms, unmasked_ms), strict=True)
     }
     return Figures(steps, alone_seconds=alone_ms / 1e3, peak_flops=1e12)
 
 
 def test_masks_are_held_against_the_steps_beside_them() -> None:
-    """Pairs of +4 %, +4 %, +6 %, while the machine slows down three times over."""
+    """Pairs of +4 %, +4 %, +6 %, while the machine becomes three times slower."""
     found = figures([104.0, 208.0, 318.0], [100.0, 200.0, 300.0], alone_ms=12.0)
     difference, alone = train_step.targets_table(found).rows
     assert difference[1:] == ("at most 5%", "+4.000%", "met")
@@ -47,8 +47,8 @@ def test_masks_are_held_against_the_steps_beside_them() -> None:
 def test_a_line_for_each_input() -> None:
     found = figures([100.0, 200.0, 300.0], [50.0, 50.0, 50.0], alone_ms=1.0)
     masked, unmasked = train_step.steps_table(found, TINY, batch_size=32).rows
-    assert masked[:5] == ("a step with masks", "200", "100 to 300", "2.00", "1.00%")
-    assert unmasked[:5] == ("a step without masks", "50.0", "50.0 to 50.0", "0.500", "1.00%")
+    assert masked[:6] == ("a step with masks", "400", "200 to 600", "200", "2.00", "0.50%")
+    assert unmasked[:6] == ("a step without masks", "100", "100 to 100", "50.0", "0.500", "0.50%")
 
 
 def test_both_inputs_are_the_same_rows_and_only_one_is_masked(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_a_run(tmp_path: Path) -> None:
     found = train_step.measure(folder, TINY, 2, batch_size=8, pairs=3)
     for steps in found.steps.values():
         assert len(steps) == 3
-        assert all(0 < step.waited < step.seconds for step in steps)
+        assert all(0 < step.waited < step.seconds and step.core_seconds > 0 for step in steps)
     assert found.alone_seconds > 0 and found.peak_flops > 0
