@@ -21,10 +21,16 @@ class PieceCutter {
  public:
   static constexpr uint32_t kPieces = 16;  // of two blocks
 
-  // Cuts so far, and how many units they are for.
+  // Cuts so far, and how many units they are for. It has no initialisers: the constructor that GCC would make of them
+  // is outside of its pragma for AVX-512, and does not compile where no flags are given file by file.
   struct Units {
-    BitLanes cuts = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    __m512i count = _mm512_setzero_si512();
+    BitLanes cuts;
+    __m512i count;
+
+    static Units none() noexcept {
+      const __m512i zero = _mm512_setzero_si512();
+      return {{zero, zero}, zero};
+    }
   };
 
   static bool can_cut(const LengthLaw& law) noexcept {

@@ -144,7 +144,7 @@ class ShortRows {
   // Section 4.3; returns a bit for each row whose eligible tokens are not all reached.
   uint32_t draw_cuts(const EightRowBlocks& blocks) noexcept {
     constexpr uint32_t kFirst = block_counter(kPieceLength, 0);
-    PieceCutter::Units units;
+    PieceCutter::Units units = PieceCutter::Units::none();
     uint32_t pair = 0;
     for (; pair + 2 <= num_pairs_; pair += 2) {
       EightBlocks drawn[4];
