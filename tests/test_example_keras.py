@@ -131,6 +131,7 @@ def test_another_option_than_that_of_the_checkpoints(
 ) -> None:
     options = ["--out", str(tmp_path), "--text", str(text)]
     training_run.check_same_run(pretrain_keras.parse(options), seed=3)
+    (tmp_path / "checkpoints").mkdir()
     assert pretrain_keras.main([*options, "--seed", "3", "--hidden-size", "96"]) == 2
     assert capsys.readouterr().err == (
         f"pretrain_keras: --hidden-size: 128 in the run that {tmp_path} holds, got 96; leave it so, or begin in "
