@@ -142,3 +142,12 @@ def test_another_option_than_that_of_the_checkpoints(
 def test_tpus_compile_by_themselves() -> None:
     with pytest.raises(ValueError, match="--jit-compile: TPUStrategy compiles by itself"):
         pretrain_keras.make_strategy("tpu", jit_compile=True)
+
+
+def test_the_commands_of_its_page_are_known() -> None:
+    page = (Path(pretrain_keras.__file__).parent / "README.md").read_text(encoding="utf-8")
+    program = "    python docs/examples/pretrain_keras.py "
+    commands = [line for line in page.splitlines() if line.startswith(program)]
+    assert len(commands) == 2
+    for command in commands:
+        assert pretrain_keras.parse(command.removeprefix(program).split()).out
