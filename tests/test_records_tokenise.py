@@ -508,6 +508,21 @@ def test_training_is_the_same_in_every_process():
     assert len(outputs.pop().split()) == 8
 
 
+def test_continuing_pieces_are_numbered_in_their_order():
+    """U+2E59 is punctuation to Python, not to the library, whose hash map then numbered `##\u2e59`.
+
+    U+FFFD and U+00AD, which BERT's normaliser drops, took places of the vocabulary.
+    """
+    marks = [chr(code) for code in range(0x2E53, 0x2E5E)]
+    lines = [f"a{mark}b c, d\u4e00\ufffd\xad" for mark in marks]
+    content, _ = subword_training.trained(lambda: [lines], "wordpiece", 100)
+    vocabulary = json.loads(content)["model"]["vocab"]
+    single = sorted(piece for piece in vocabulary if piece[:2] == "##" and len(piece) == 3)
+    assert set(single) >= {f"##{mark}" for mark in marks} | {"##a", "##b", "##c", "##d"}
+    assert [vocabulary[piece] for piece in single] == list(range(5, 5 + len(single)))
+    assert not {"##,", "##\u4e00", "\ufffd", "##\ufffd", "\xad"} & set(vocabulary)
+
+
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [

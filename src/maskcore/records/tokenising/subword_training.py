@@ -8,7 +8,6 @@ number of threads of SentencePiece. Knows nothing of files.
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -136,10 +135,11 @@ def _train_bpe(
 
 def _composed(sentences: Sentences) -> Sentences:
     """Return the text as the normaliser leaves it."""
+    normalizer = require("tokenizers").normalizers.NFC()
 
     def composed() -> Iterator[list[str]]:
         for batch in sentences():
-            yield [unicodedata.normalize("NFC", sentence) for sentence in batch]
+            yield [normalizer.normalize_str(sentence) for sentence in batch]
 
     return composed
 

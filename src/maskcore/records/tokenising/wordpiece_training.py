@@ -7,14 +7,13 @@ Owns the alphabet, and the order of what the library numbers by its hash map. Kn
 from __future__ import annotations
 
 import math
-import string
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from maskcore import _checks
 from maskcore.records._errors import require
+from maskcore.records._unicode_classes import CONTROL, unicode_class
 
 __all__ = [
     "DEFAULT_VOCAB_SIZE",
@@ -56,8 +55,9 @@ def trained_wordpiece(sentences: Sentences, vocab_size: int) -> str:
     numbered here.
     """
     check_vocab_size(vocab_size)
-    letters, continuing = _alphabet(count_characters(sentences), vocab_size // 2)
     tokenizers = require("tokenizers")
+    trained = _bert_tokenizer(tokenizers, {})
+    letters, continuing = _alphabet(count_characters(sentences), vocab_size // 2, trained)
     trainer = tokenizers.trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         special_tokens=[*TRAINED_SPECIAL_TOKENS, *continuing],
@@ -66,7 +66,6 @@ def trained_wordpiece(sentences: Sentences, vocab_size: int) -> str:
         continuing_subword_prefix=CONTINUING_PREFIX,
         show_progress=False,
     )
-    trained = _bert_tokenizer(tokenizers, {})
     trained.train_from_iterator(sentences(), trainer)
     # Built anew, since the trainer takes the continuing pieces for special tokens, too.
     final = _bert_tokenizer(tokenizers, trained.get_vocab(with_added_tokens=False))
@@ -97,15 +96,25 @@ def count_characters(sentences: Sentences) -> list[tuple[str, int]]:
     return [
         (character, counts[character])
         for character in sorted(counts, key=lambda c: (-counts[c], c))
-        if not character.isspace() and unicodedata.category(character)[0] != "C"
+        if not character.isspace() and unicode_class(character) != CONTROL
     ]
 
 
-def _alphabet(counts: list[tuple[str, int]], room: int) -> tuple[list[str], list[str]]:
-    """Return the most frequent characters that fit, and the continuing pieces of letters."""
+def _alphabet(
+    counts: list[tuple[str, int]], room: int, tokenizer: Any
+) -> tuple[list[str], list[str]]:
+    """Return the most frequent characters that fit, and the continuing pieces of letters.
+
+    What is a letter is asked of the tokenizer, whose Unicode is not Python's: a continuing piece that
+    were not given here would be numbered by its hash map.
+    """
     letters, continuing = [], []
     for character, _ in counts:
-        stands_alone = _stands_alone(character)
+        text = tokenizer.normalizer.normalize_str(f"x{character}x")
+        pieces = [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+        if "".join(pieces) == "xx":
+            continue  # it is dropped, or white space there
+        stands_alone = len(pieces) == 3  # punctuation and ideographs
         room -= 1 if stands_alone else 2
         if room < 0:
             break
@@ -113,15 +122,3 @@ def _alphabet(counts: list[tuple[str, int]], room: int) -> tuple[list[str], list
         if not stands_alone:
             continuing.append(CONTINUING_PREFIX + character)
     return sorted(letters), sorted(continuing)
-
-
-def _stands_alone(character: str) -> bool:
-    """Whether BERT's pre-tokenizer makes the character a word: punctuation and ideographs."""
-    code = ord(character)
-    is_punctuation = character in string.punctuation or unicodedata.category(character)[0] == "P"
-    return (
-        is_punctuation
-        or 0x4E00 <= code <= 0x9FFF
-        or 0x3400 <= code <= 0x4DBF
-        or 0x20000 <= code <= 0x2CEAF
-    )
