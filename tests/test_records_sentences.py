@@ -5,12 +5,18 @@ Sentences are divided by `|` in what is expected.
 """
 
 import random
+import unicodedata
 
 import pytest
 from records_reading import counts_of, file_of
 
 from maskcore.records.reading.documents import SENTENCE_SPLITTER_VERSION
-from maskcore.records.reading.sentences import sentence_splitter, split_english, split_korean
+from maskcore.records.reading.sentences import (
+    _USUAL,
+    sentence_splitter,
+    split_english,
+    split_korean,
+)
 
 ENGLISH = [
     "One sentence.| Another one.",
@@ -104,6 +110,22 @@ def test_lines_of_any_kind_end_in_time(split, unit):
     assert "".join("".join(split(line)).split()) == "".join(line.split())
 
 
+@pytest.mark.parametrize("letter", ["\ua7c1", "\U0001df25"], ids=["Unicode 14", "Unicode 15"])
+def test_letters_newer_than_unicode_3_2_are_the_same_to_every_python(letter):
+    """A small letter goes on with a sentence; whether it is one depended on the Python's Unicode."""
+    assert split_english(f"One. {letter} two.") == ["One.", f"{letter} two."]
+    assert split_english("One. \u0101 two.") == ["One. \u0101 two."]
+    assert split_english(f"By {letter}. Smith. Yes \U0001fae8. No.") == [
+        f"By {letter}. Smith.", "Yes \U0001fae8.", "No.",
+    ]  # fmt: skip
+
+
+def test_lines_of_usual_characters_hold_nothing_newer_than_unicode_3_2():
+    usual = [chr(code) for code in range(0x110000) if _USUAL.fullmatch(chr(code))]
+    assert len(usual) > 32_000
+    assert all(unicodedata.ucd_3_2_0.category(character) != "Cn" for character in usual)
+
+
 def test_sentences_of_documents(tmp_path):
     file = file_of(tmp_path, "a.txt", "One. Two.\nThree\n\n그는 갔다. 왜?\n".encode())
     documents, counts = counts_of(file, sentence_splitting="en")
@@ -115,4 +137,4 @@ def test_sentences_of_documents(tmp_path):
 
 def test_the_rules_have_a_version():
     """A change of what is expected above raises it, since records change."""
-    assert SENTENCE_SPLITTER_VERSION == 1
+    assert SENTENCE_SPLITTER_VERSION == 2

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from unicodedata import ucd_3_2_0
+
+from maskcore.records._unicode_classes import LETTER, unicode_class
 
 __all__ = ["SENTENCE_SPLITTER_VERSION", "sentence_splitter", "split_english", "split_korean"]
 
-SENTENCE_SPLITTER_VERSION = 1
+SENTENCE_SPLITTER_VERSION = 2
 
 _WINDOW = 32  # longer than any abbreviation
 
@@ -68,6 +71,28 @@ _QUOTING = re.compile(
 )
 
 
+class _SteadyCharacters(dict[int, str]):
+    """For `str.translate`: characters that Unicode 3.2 lacks become a plain letter or a symbol.
+
+    So the rules, which ask Python for small letters and digits, do not depend on what it knows.
+    """
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if ucd_3_2_0.category(character) == "Cn":
+            character = "\u4e00" if unicode_class(character) == LETTER else "\u2600"
+        self[code] = character
+        return character
+
+
+_STEADY = _SteadyCharacters()
+# Blocks that Unicode 3.2 knows whole: most lines hold nothing else.
+_USUAL = re.compile(
+    "[\0-\u0220\u0400-\u0486\u2000-\u2046\u2190-\u23ce\u3001-\u303e\u3041-\u3094\u30a1-\u30fe\u4e00-\u9fa5"
+    "\uac00-\ud7a3\uff01-\uff5e]*+"
+)
+
+
 def sentence_splitter(language: str | None) -> Callable[[str], list[str]] | None:
     """Return the function that splits a line, or None where lines are sentences."""
     return {None: None, "en": split_english, "ko": split_korean}[language]
@@ -111,16 +136,17 @@ def _split(
     line: str, candidate: re.Pattern[str], ends: Callable[[str, re.Match[str], str], bool]
 ) -> list[str]:
     sentences = []
+    steady = line if line.isascii() or _USUAL.fullmatch(line) else line.translate(_STEADY)
     start = 0
     for match in candidate.finditer(line):
         stop, after = match.start(), match.end()
-        before = line[max(start, stop - _WINDOW) : stop]
+        before = steady[max(start, stop - _WINDOW) : stop]
         words = before.rsplit(None, 1)
         word = words[-1].lstrip(_OPENERS) if words and not before[-1].isspace() else ""
         is_first = stop - start == len(before) and len(words) < 2
         if is_first and match[1] == "." and _NUMERAL.fullmatch(word):
             continue  # the number of a list's item: 3. Open the file.
-        if ends(word, match, line[after : after + _WINDOW]):
+        if ends(word, match, steady[after : after + _WINDOW]):
             sentences.append(line[start : match.start(3) if match[3] else after].strip())
             start = after
     sentences.append(line[start:].strip())

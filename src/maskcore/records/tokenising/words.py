@@ -8,7 +8,6 @@ or masks.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcore.records._errors import RecordsError
+from maskcore.records._unicode_classes import LETTER, unicode_class
 
 __all__ = [
     "WordRule",
@@ -258,7 +258,7 @@ def _kind(character: str) -> int:
     code = ord(character)
     if any(low <= code <= high for low, high in _CJK_RANGES):
         return CJK
-    return LETTERS if unicodedata.category(character)[0] in "LMN" else SYMBOLS
+    return LETTERS if unicode_class(character) == LETTER else SYMBOLS
 
 
 def _kind_at_front(text: bytes) -> int:
