@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "examples"))
 
-from meter import EncoderSize, Meter, measured_peak, train_flops_per_token
+from meter import EncoderSize, Meter
 
 import maskcore
 from bench import libraries, machine, record_folder, tables, workload
@@ -39,7 +39,6 @@ NUM_FILES = 8
 ROWS_PER_FILE = 2048
 LARGEST_SHARE = 0.05
 ALONE_SECONDS = 1.0
-MATRIX_SIDE = 1024
 WARMUP_STEPS = 2
 BLOCK = "train-step-bench"
 KINDS = ("with masks", "without masks")
@@ -63,7 +62,6 @@ class Figures:
     steps: dict[str, list[Step]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     alone_seconds: float = 0.0
     """To mask one batch, with nothing beside it."""
-    peak_flops: float = 0.0
 
     def shares(self) -> list[float]:
         """Return, for each pair of neighbouring steps, by how much masks lengthened it."""
@@ -178,9 +176,6 @@ def measure(
     figures = Figures()
     alone = masks_alone(next(inputs["without masks"]))
     figures.alone_seconds = median_seconds(alone, ALONE_SECONDS)
-    matrix = tf.random.stateless_normal((MATRIX_SIDE, MATRIX_SIDE), seed=(0, 0))
-    multiply = tf.function(lambda: tf.reduce_sum(tf.linalg.matmul(matrix, matrix)[0]))
-    figures.peak_flops = measured_peak(lambda: float(multiply()), 2.0 * MATRIX_SIDE**3)
 
     def step(kind: str) -> Step:
         meter = Meter(tokens_per_step=1, flops_per_token=0.0, warmup_steps=0)
@@ -203,10 +198,9 @@ def measure(
     return figures
 
 
-def steps_table(figures: Figures, size: EncoderSize, batch_size: int) -> tables.Table:
+def steps_table(figures: Figures) -> tables.Table:
     """Return a line for each input."""
     rows = []
-    flops = batch_size * size.seq_length * train_flops_per_token(size)
     for kind in KINDS:
         steps = figures.steps[kind]
         seconds = statistics.median(step.seconds for step in steps)
@@ -221,10 +215,9 @@ def steps_table(figures: Figures, size: EncoderSize, batch_size: int) -> tables.
                 tables.significant(spent * 1e3),
                 tables.significant(waited * 1e3),
                 f"{waited / seconds:.2%}",
-                f"{flops / seconds / figures.peak_flops:.0%}",
             )
         )
-    header = ("", "ms", "quartiles", "core-ms", "ms waiting for input", "share", "MFU")
+    header = ("", "ms", "quartiles", "core-ms", "ms waiting for input", "share")
     return tables.Table("Train steps", header, rows)
 
 
@@ -275,7 +268,7 @@ def main(given: list[str] | None = None) -> int:
         folder = record_folder.write(Path(name), "int64", NUM_FILES, ROWS_PER_FILE)
         figures = measure(folder, BERT_SMALL, NUM_HEADS, batch_size=batch_size, pairs=pairs)
     measured_on = machine_line(batch_size, pairs)
-    shown = [steps_table(figures, BERT_SMALL, batch_size), targets_table(figures)]
+    shown = [steps_table(figures), targets_table(figures)]
     print(measured_on)
     for table in shown:
         tables.print_table(table)
