@@ -13,6 +13,7 @@ from test_records_words import KOREAN
 import maskcore
 from maskcore import records
 from maskcore._cli import known_answers, main
+from maskcore.records.encoding._codec import codec_name
 from maskcore.records.tokenising.tokenise import load_tokeniser, train_wordpiece
 
 SENTENCES = [
@@ -174,6 +175,19 @@ def test_info_checks_every_backend(capsys):
             assert re.search(rf"^  {status.name}( \w+)? +ok$", out, re.MULTILINE)
 
 
+def test_info_names_the_codecs_of_records(capsys):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"^  {codec_name()} +available, in use$", out, re.MULTILINE)
+    assert re.search(r"^  word cache +\S", out, re.MULTILINE)
+    for name in ("native", "numpy"):
+        if re.search(rf"^  {name} +available", out.split("codecs of records")[1], re.MULTILINE):
+            assert re.search(rf"^  codec {name} +ok$", out, re.MULTILINE)
+    assert "codec " in out
+    done = run_command("info", MASKCORE_RECORDS="numpy")
+    assert re.search(r"^  numpy +available, in use$", done.stdout, re.MULTILINE)
+
+
 def test_info_says_why_a_backend_is_missing():
     done = run_command("info", MASKCORE_SIMD="no-such-level", MASKCORE_BACKEND="reference")
     assert done.returncode == 0
@@ -181,7 +195,7 @@ def test_info_says_why_a_backend_is_missing():
     assert "native" not in done.stdout.split("self-check")[1]
 
 
-@pytest.mark.parametrize("which", ["rows", "philox", "tokens"])
+@pytest.mark.parametrize("which", ["rows", "philox", "tokens", "record", "checksum"])
 def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
     if which == "rows":
         wrong = known_answers.ROWS[0]._replace(spans="1" + known_answers.ROWS[0].spans[1:])
@@ -190,6 +204,10 @@ def test_info_fails_when_an_answer_differs(monkeypatch, capsys, which):
         counter, key, words = known_answers.PHILOX_VECTORS[0]
         wrong = (counter, key, (words[0] ^ 1, *words[1:]))
         monkeypatch.setattr(known_answers, "PHILOX_VECTORS", (wrong,))
+    elif which == "record":
+        monkeypatch.setattr(known_answers, "RECORD_OF_ABC", bytes(19))
+    elif which == "checksum":
+        monkeypatch.setattr(known_answers, "CRC32C_OF_DIGITS", 1)
     else:
         answer = known_answers.TOKENS_ANSWER
         monkeypatch.setattr(known_answers, "TOKENS_ANSWER", (0, *answer[1:]))

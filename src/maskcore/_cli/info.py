@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`maskcore info`: versions, backends, instruction-set levels, self-check.
+"""`maskcore info`: versions, backends, instruction-set levels, codecs of records, self-check.
 
-Needs numpy only. Knows nothing of records.
+Needs numpy only. Knows nothing of what backends and codecs do.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import argparse
 import importlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
 import maskcore
-from maskcore._cli.known_answers import PHILOX_VECTORS, ROWS, check_backend
+from maskcore._cli.known_answers import PHILOX_VECTORS, ROWS, check_backend, check_codec
+from maskcore.errors import BackendUnavailableError
+from maskcore.records.encoding._codec import codec_name, codecs
+from maskcore.records.tokenising.word_cache import why_not_compiled
 
 __all__ = ["add_parser", "run"]
 
@@ -42,8 +45,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="print versions and backends, and check them",
         description="Print versions, backends and instruction-set levels, and check every backend "
-        "against known answers "
-        "(exit code 1 if one differs).",
+        "and codec against known answers (exit code 1 if one differs).",
     )
     parser.set_defaults(run=run)
 
@@ -68,21 +70,21 @@ def run(args: argparse.Namespace) -> int:
     )
     if native is not None:
         print(f"  {'SIMD level':<14}{_simd_levels()}")
+    _print_records()
     print(
         f"\nself-check: {len(PHILOX_VECTORS)} published vectors of the generator, {len(ROWS) + 1} "
-        "rows"
+        "rows, a record"
     )
     is_right = True
-    for status in statuses:
-        if status.is_available:
-            for label, differences in _checked(status.name):
-                is_right &= not differences
-                print(f"  {label:<14}{'ok' if not differences else 'WRONG'}")
-                for difference in differences:
-                    print(f"    {difference}")
+    for label, differences in _checks(statuses):
+        is_right &= not differences
+        print(f"  {label:<14}{'ok' if not differences else 'WRONG'}")
+        for difference in differences:
+            print(f"    {difference}")
     if not is_right:
         print(
-            "This installation gives wrong masks: do not use it, and report what is printed here."
+            "This installation gives wrong masks or records: do not use it, and report what is "
+            "printed here."
         )
     return 0 if is_right else 1
 
@@ -101,8 +103,31 @@ def _simd_levels() -> str:
     )
 
 
+def _print_records() -> None:
+    """Print what makes the bytes of records, and what looks words up."""
+    print("\ncodecs of records, best first")
+    try:
+        active = codec_name()
+    except BackendUnavailableError:
+        active = ""  # the reasons follow
+    for name, codec in codecs().items():
+        state = codec if isinstance(codec, str) else "available"
+        print(f"  {name:<14}{state}{', in use' if name == active else ''}")
+    print(f"  {'word cache':<14}{why_not_compiled or 'compiled'}")
+
+
+def _checks(statuses: Sequence[maskcore.BackendStatus]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what was checked and what was wrong."""
+    for status in statuses:
+        if status.is_available:
+            yield from _checked(status.name)
+    for name, codec in codecs().items():
+        if not isinstance(codec, str):
+            yield f"codec {name}", list(check_codec(codec))
+
+
 def _checked(backend: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield what was checked and what was wrong; the native backend at each of its levels."""
+    """Yield the checks of a backend; the native one at each of its levels."""
     if backend != "native":
         yield backend, list(check_backend(backend))
         return

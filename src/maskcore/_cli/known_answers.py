@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Known answers that ship with the package, and the check of a backend against them.
+"""Known answers that ship with the package, and the checks of backends and codecs against them.
 
-Owns the published vectors of the generator and a few rows whose masks are fixed for
-ALGORITHM_VERSION 1. Knows nothing of how backends compute.
+Owns the published vectors of the generator, a few rows whose masks are fixed for ALGORITHM_VERSION 1,
+and a record. Knows nothing of how backends compute.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import maskcore
+from maskcore.records.encoding._codec import Codec
 
-__all__ = ["PHILOX_VECTORS", "ROWS", "KnownRow", "check_backend"]
+__all__ = ["PHILOX_VECTORS", "ROWS", "KnownRow", "check_backend", "check_codec"]
 
 # Random123 1.14, tests/kat_vectors, "philox4x32 10": counter, key, result.
 PHILOX_VECTORS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...] = (
@@ -35,6 +36,11 @@ PHILOX_VECTORS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], 
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 )
+
+# CRC-32C of the ASCII digits 1 to 9, the check value of CRC catalogues.
+CRC32C_OF_DIGITS = 0xE3069283
+# The record of the message `abc`, as TensorFlow 2.21 writes it and docs/records.md shows it.
+RECORD_OF_ABC = bytes.fromhex("0300000000000000 b099490e 616263 6e57f121")
 
 # Backend -> where its generator can be called with the six words; the rows below reach it through
 # whole masks, too.
@@ -181,6 +187,17 @@ def check_backend(name: str) -> Iterator[str]:
         tokens = tuple(_masked_tokens())
         if tokens != TOKENS_ANSWER:
             yield f"replaced tokens: {tokens}, must be {TOKENS_ANSWER}"
+
+
+def check_codec(codec: Codec) -> Iterator[str]:
+    """Yield what a codec of records gets wrong; nothing if all is right."""
+    checksum = codec.crc32c(b"123456789")
+    if checksum != CRC32C_OF_DIGITS:
+        yield f"crc32c of 123456789: {checksum:08x}, must be {CRC32C_OF_DIGITS:08x}"
+    message = np.frombuffer(b"abc", np.uint8)
+    record = codec.frame(message, np.array([3], np.int64)).tobytes()
+    if record != RECORD_OF_ABC:
+        yield f"record of abc: {record.hex()}, must be {RECORD_OF_ABC.hex()}"
 
 
 def _call_generator(

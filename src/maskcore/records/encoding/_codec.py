@@ -22,7 +22,7 @@ from maskcore.errors import BackendUnavailableError, value_error
 if TYPE_CHECKING:
     from maskcore.records.encoding.example import Feature
 
-__all__ = ["Check", "Codec", "codec", "codec_name"]
+__all__ = ["Check", "Codec", "codec", "codec_name", "codecs"]
 
 # In order of preference: (name, module, how to get it).
 _CODECS = (
@@ -136,3 +136,9 @@ def codec_name() -> str:
     True
     """
     return _chosen()[0]
+
+
+def codecs() -> dict[str, Codec | str]:
+    """Return by name, in the order of preference, each codec or why it cannot run."""
+    found = {name: _load(name) for name, _, _ in _CODECS}
+    return {name: loaded or reason for name, (loaded, reason) in found.items()}
