@@ -25,12 +25,14 @@ from maskcore.records.manifest import Manifest
 from maskcore.records.reader import encoder_of
 from maskcore.tokens import allowed_ids
 from tfshim._tensorflow import Tensor, tensorflow
-from tfshim.records import parse_records
-from tfshim.tokens import mask_tokens
+from tfshim.records import parse_columns
+from tfshim.tokens import mask_stored_tokens
 
 __all__ = ["BatchContents"]
 
 Batch = dict[str, Tensor]
+
+_READ_BY_MASKS = ("input_ids", "word_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class BatchContents:
         masked = self._masked(length)
 
         def batch_of(records: Tensor, epochs: Tensor) -> Any:
-            columns = parse_records(records, features)
+            columns = parse_columns(records, features, () if is_static else _READ_BY_MASKS)
             batch = columns if is_static else masked(columns, epochs)
             return self._supervised(batch) if self.as_supervised else batch
 
@@ -75,8 +77,9 @@ class BatchContents:
         limit = predictions_of(mask, length, manifest.seq_length, num_special)
         special = {token.id for token in manifest.tokenizer.special_tokens.values()}
         random_ids = allowed_ids(manifest.tokenizer.vocab_size, sorted(special))
-        arguments = {
-            **replace(mask, max_predictions=limit).arguments(),
+        choice = replace(mask, max_predictions=limit).arguments()
+        arguments: dict[str, Any] = {
+            "by_words": mask.mask_unit == "word",
             "mask_id": manifest.tokenizer.special_tokens["mask"].id,
             "random_ids": random_ids,
             "replacement": self.replacement,
@@ -86,15 +89,10 @@ class BatchContents:
         }
 
         def masked(columns: Batch, epochs: Tensor) -> Batch:
-            words = columns["word_ids"]  # 0: special tokens and padding, never masked
             row_ids = tf.squeeze(columns["row_id"], axis=1)
-            made = mask_tokens(
-                columns["input_ids"],
-                words,
-                word_ids=words - 1 if mask.mask_unit == "word" else None,
-                row_ids=row_ids,
-                epoch=epochs,
-                **arguments,
+            addresses = {"row_ids": row_ids, "epoch": epochs}
+            made = mask_stored_tokens(
+                columns["input_ids"], columns["word_ids"], choice | addresses, **arguments
             )
             kept = ("attention_mask", "token_type_ids", SEGMENT_IDS, NEXT_SENTENCE_LABELS)
             batch = {name: columns[name] for name in kept if name in columns} | made._asdict()

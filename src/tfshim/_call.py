@@ -8,11 +8,11 @@ maskcore.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maskcore._call import TokenParams
-from tfshim._tensorflow import Tensor
+from tfshim._tensorflow import Tensor, tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class AddressedCall:
     row_ids: Tensor  # () for one row, (B,) for a batch
     masking_ratio: float | None = None
     max_predictions: int | None = None  # caps a ratio; a budget above it is an error
+    # Word ids count from it, and smaller ones are tokens without a word. Above 0 only of a TokensCall,
+    # whose word_ids may then be uint8 or uint16, too.
+    first_word_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ class TokensCall:
     replacement: tuple[Any, ...]  # what params.replacement_thresholds come from
     output: str  # "labels" or "positions"
     num_predictions: int | None  # P of "positions", as far as it is known before the graph runs
+    ids_dtype: Any = None  # int32, where it is not that of input_ids, which may then be uint16, too
+
+    def of_plain_columns(self) -> TokensCall:
+        """Return the same call in the dtypes of `mask_tokens`, with word ids that count from 0."""
+        tf = tensorflow()
+        ids, choice = self.input_ids, self.choice
+        if self.ids_dtype is not None:
+            ids = tf.cast(ids, self.ids_dtype)
+        if choice.first_word_id > 0:
+            words = tf.cast(choice.word_ids, tf.int32) - choice.first_word_id
+            choice = replace(choice, word_ids=words, first_word_id=0)
+        return replace(self, input_ids=ids, choice=choice, ids_dtype=None)
 
 
 @dataclass(frozen=True, slots=True)

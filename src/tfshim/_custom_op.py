@@ -32,7 +32,8 @@ def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
     params = call.params
     maskable = call.choice.maskable
     wants_labels = call.output == "labels"
-    labels = labels_dtype(params.ignore_index, call.input_ids.dtype.as_numpy_dtype)
+    ids_dtype = call.input_ids.dtype if call.ids_dtype is None else call.ids_dtype
+    labels = labels_dtype(params.ignore_index, ids_dtype.as_numpy_dtype)
     masked = wrapper("mask_tokens")(
         input_ids=call.input_ids,
         replacement_thresholds=np.array(params.replacement_thresholds),
@@ -43,6 +44,7 @@ def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
         wants_predictions=int(not wants_labels),
         mask_id=params.mask_id,
         ignore_index=params.ignore_index if wants_labels else 0,
+        Tmasked_ids=ids_dtype,
         Tlabels=tensorflow().as_dtype(labels),
         **_span_arguments(call.choice),
     )
@@ -68,6 +70,7 @@ def _span_arguments(call: AddressedCall) -> dict[str, Any]:
         "row_ids": as_int64(call.row_ids),
         "word_ids": [] if call.word_ids is None else [call.word_ids],
         "segment_ids": [] if call.segment_ids is None else [call.segment_ids],
+        "first_word_id": call.first_word_id,
         "ratio_e9": params.ratio_e9,
         "max_predictions": params.budget_cap,
     }

@@ -62,6 +62,7 @@ def mask_rows(call: AddressedCall) -> Tensor:
 def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
     """Return the masked ids of `call`, and what to predict."""
     tf = tensorflow()
+    call = call.of_plain_columns()
     params = call.params
     options = _options(call.choice) | {
         "mask_id": params.mask_id,

@@ -76,6 +76,7 @@ def _mask_program(settings: Settings, dtype: Any, inputs: Inputs) -> Tensor:
 def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
     """Return the masked ids of `call`, and what to predict."""
     tf = tensorflow()
+    call = call.of_plain_columns()
     shape = call.input_ids.shape
     if call.choice.maskable is not None:
         shape = shape.merge_with(call.choice.maskable.shape)

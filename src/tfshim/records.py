@@ -7,7 +7,7 @@ are made; it needs neither the builder's libraries nor the compiled op.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from maskcore.errors import type_error, value_error
@@ -65,8 +65,20 @@ def parse_records(
     array([[7, 8]], dtype=int32)
 
     """
+    return parse_columns(serialized, _features(manifest, seq_length))
+
+
+# AutoGraph takes the function as it is: it holds no control flow on tensors. The mark is what
+# `tf.autograph.experimental.do_not_convert` sets, which cannot be called before TensorFlow is
+# imported.
+parse_records.__dict__["autograph_info__"] = {}
+
+
+def parse_columns(
+    serialized: Any, features: Mapping[str, tuple[int, str]], as_stored: Container[str] = ()
+) -> dict[str, Tensor]:
+    """Parse as `parse_records` does, but leave the columns `as_stored` in the dtype of their feature."""
     tf = tensorflow()
-    features = _features(manifest, seq_length)
     serialized = tf.convert_to_tensor(serialized, tf.string)
     if serialized.shape.rank not in (None, 1):
         raise value_error(
@@ -81,21 +93,13 @@ def parse_records(
     if _NUM_TOKENS in columns:
         columns = _expanded(columns, features["input_ids"][0])
     batch = serialized.shape[0] if serialized.shape.rank == 1 else None
-    return {name: _finished(name, columns[name], batch) for name in sorted(columns)}
-
-
-# AutoGraph takes the function as it is: it holds no control flow on tensors. The mark is what
-# `tf.autograph.experimental.do_not_convert` sets, which cannot be called before TensorFlow is
-# imported.
-parse_records.__dict__["autograph_info__"] = {}
-
-
-def _finished(name: str, column: Tensor, batch: int | None) -> Tensor:
-    """Return a column in the type and shape of the result."""
-    tf = tensorflow()
-    if name != "row_id" and column.dtype == tf.int64:
-        column = tf.cast(column, tf.int32)
-    return tf.ensure_shape(column, [batch, column.shape[1]])
+    finished = {}
+    for name in sorted(columns):
+        column = columns[name]
+        if name != "row_id" and name not in as_stored and column.dtype.is_integer:
+            column = tf.cast(column, tf.int32)
+        finished[name] = tf.ensure_shape(column, [batch, column.shape[1]])
+    return finished
 
 
 def _features(manifest: Any, seq_length: int | None) -> dict[str, tuple[int, str]]:
@@ -143,13 +147,13 @@ def _specification(length: int, dtype: str) -> Any:
 
 
 def _numbers(parsed: Tensor, length: int, dtype: str) -> Tensor:
-    """Return the values of a feature; int64 where they may be large."""
+    """Return the values of a feature, as they are stored."""
     tf = tensorflow()
     if dtype not in _RAW_TYPES:
         return parsed
     raw = tf.io.decode_raw(parsed, tf.dtypes.as_dtype(dtype), little_endian=True)
     # Not tf.ensure_shape: of no records at all, decode_raw makes a tensor of shape (0, 0).
-    return tf.cast(tf.reshape(raw, [tf.shape(parsed)[0], length]), tf.int32)
+    return tf.reshape(raw, [tf.shape(parsed)[0], length])
 
 
 def _expanded(columns: dict[str, Tensor], length: int) -> dict[str, Tensor]:
@@ -173,6 +177,7 @@ def _expanded(columns: dict[str, Tensor], length: int) -> dict[str, Tensor]:
 def _word_ids(above: Tensor, bases: Tensor, length: int) -> Tensor:
     """Add to each word number the base of its block; 0 stays 0."""
     tf = tensorflow()
+    above, bases = tf.cast(above, tf.int32), tf.cast(bases, tf.int32)
     is_word = tf.minimum(above, 1)
     if length % _WORD_BLOCK:
         base = tf.repeat(bases, _WORD_BLOCK, axis=1)[:, :length]

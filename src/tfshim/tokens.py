@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masked ids with their labels in graphs: check, dispatch.
 
-Holds no algorithm and no names of implementations. The choice of positions is that of masking.py.
+Holds no algorithm and no names of implementations. The choice of positions is that of masking.py. Columns of records come by a door
+of their own, in the dtypes in which they are stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from maskcore.tokens import (
 )
 from tfshim import _arguments, _implementations
 from tfshim._call import TokensCall
-from tfshim._tensorflow import tensorflow
+from tfshim._tensorflow import Tensor, tensorflow
 from tfshim.masking import addressed_call
 
 __all__ = ["mask_tokens"]
@@ -129,46 +131,113 @@ def mask_tokens(
         maskable = _arguments.maskable_tensor(maskable_positions)
     elif special_ids is None:
         raise neither_maskable_nor_special()
-    rows = _arguments.shape_of_both(ids, maskable)
+    choice = {
+        "num_tokens_to_mask": num_tokens_to_mask,
+        "max_n": max_n,
+        "ngram_weights": ngram_weights,
+        "word_ids": word_ids,
+        "segment_ids": segment_ids,
+        "seed": seed,
+        "epoch": epoch,
+        "row_ids": row_ids,
+        "masking_ratio": masking_ratio,
+        "max_predictions": max_predictions,
+    }
+    written = _Written(mask_id, random_ids, special_ids, replacement, ignore_index, output)
+    return _mask_columns(_Columns(ids, maskable), choice, written, implementation)
+
+
+# As in masking.py: AutoGraph takes the function as it is.
+mask_tokens.__dict__["autograph_info__"] = {}
+
+
+def mask_stored_tokens(
+    input_ids: Tensor,
+    words: Tensor,
+    choice: dict[str, Any],
+    *,
+    by_words: bool,
+    mask_id: int,
+    random_ids: Any,
+    replacement: Sequence[float],
+    ignore_index: int,
+    output: str,
+    implementation: str | None,
+) -> MaskedTokens | PredictionTokens:
+    """Return what `mask_tokens` makes of columns of records, in int32, and without casts between.
+
+    Parameters
+    ----------
+    input_ids : uint16, int32 or int64 tensor, shape (B, L)
+        As stored.
+    words : uint8, uint16, int32 or int64 tensor, shape (B, L)
+        As stored: words from 1 on, and 0 where nothing may be masked.
+    choice : dict
+        The other arguments of `mask_tokens` that decide which positions are masked.
+    by_words : bool
+        Whether words are masked as a whole.
+    mask_id, random_ids, replacement, ignore_index, output, implementation
+        As in `mask_tokens`.
+
+    """
+    columns = _Columns(input_ids, words, tensorflow().int32, words if by_words else None)
+    choice = {"num_tokens_to_mask": None, "word_ids": None, "segment_ids": None} | choice
+    written = _Written(mask_id, random_ids, None, replacement, ignore_index, output)
+    return _mask_columns(columns, choice, written, implementation)
+
+
+class _Columns(NamedTuple):
+    """What rows are made of."""
+
+    input_ids: Tensor
+    maskable: Tensor | None
+    ids_dtype: Any = None
+    stored_words: Tensor | None = None
+
+
+class _Written(NamedTuple):
+    """The arguments that decide what is written at masked positions."""
+
+    mask_id: int
+    random_ids: Any
+    special_ids: Any
+    replacement: Sequence[float]
+    ignore_index: int
+    output: str
+
+
+def _mask_columns(
+    columns: _Columns, choice: dict[str, Any], written: _Written, implementation: str | None
+) -> MaskedTokens | PredictionTokens:
+    """Check all but the columns, and dispatch."""
+    ids = columns.input_ids
+    rows = _arguments.shape_of_both(ids, columns.maskable)
     mask = _implementations.choose("mask_tokens", implementation, rows)
-    check_output(output)
-    if row_ids is None:
+    check_output(written.output)
+    if choice["row_ids"] is None:
         remedy = "pass the ids stored with the rows"
         raise type_error("row_ids", "one for each row", "None", remedy)
-    choice = addressed_call(
-        maskable,
-        rows,
-        rows_are="input_ids",
-        num_tokens_to_mask=num_tokens_to_mask,
-        max_n=max_n,
-        ngram_weights=ngram_weights,
-        word_ids=word_ids,
-        segment_ids=segment_ids,
-        seed=seed,
-        epoch=epoch,
-        row_ids=row_ids,
-        masking_ratio=masking_ratio,
-        max_predictions=max_predictions,
-    )
-    shares = tuple(replacement) if isinstance(replacement, Iterable) else replacement
+    call = addressed_call(columns.maskable, rows, rows_are="input_ids", **choice)
+    if columns.stored_words is not None:
+        call = replace(call, word_ids=columns.stored_words, first_word_id=1)
+    shares = written.replacement
+    shares = tuple(shares) if isinstance(shares, Iterable) else shares
     params = lower_token_params(
         shares,
-        mask_id,
-        _arguments.known("random_ids", random_ids),
-        _arguments.known("special_ids", special_ids),
-        ignore_index,
+        written.mask_id,
+        _arguments.known("random_ids", written.random_ids),
+        _arguments.known("special_ids", written.special_ids),
+        written.ignore_index,
     )
-    check_ids_fit(params, np.dtype(ids.dtype.as_numpy_dtype))
+    check_ids_fit(params, np.dtype((columns.ids_dtype or ids.dtype).as_numpy_dtype))
     size = None
-    if output == "positions":
+    if written.output == "positions":
         spans = lower_span_params(
-            choice.max_n, choice.ngram_weights, choice.masking_ratio, choice.max_predictions
+            call.max_n, call.ngram_weights, call.masking_ratio, call.max_predictions
         )
-        size = _arguments.num_predictions(
-            choice.budget, spans.ratio_e9, choice.max_predictions, rows
-        )
+        size = _arguments.num_predictions(call.budget, spans.ratio_e9, call.max_predictions, rows)
     masked: MaskedTokens | PredictionTokens = mask(
-        TokensCall(ids, choice, params, shares, output, size)
+        TokensCall(ids, call, params, shares, written.output, size, columns.ids_dtype)
     )
     if not tensorflow().executing_eagerly():
         _set_static_shapes(masked, ids.shape.merge_with(rows), size)
@@ -180,7 +249,3 @@ def _set_static_shapes(masked: Any, rows: Any, size: int | None) -> None:
     rest = rows if isinstance(masked, MaskedTokens) else rows[:-1].concatenate([size])
     for tensor, shape in zip(masked, (rows, *[rest] * (len(masked) - 1)), strict=True):
         tensor.set_shape(shape)
-
-
-# As in masking.py: AutoGraph takes the function as it is.
-mask_tokens.__dict__["autograph_info__"] = {}

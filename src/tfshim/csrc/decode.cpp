@@ -123,6 +123,26 @@ const int64_t* widen(const Tensor& tensor, Buffer<int64_t>& widened, Failure& fa
   return wide;
 }
 
+template <class Id>
+void convert_as(const char* argument, const void* ids, int64_t size, Numbering numbering, const char* remedy,
+                int32_t* converted, Failure& failure) noexcept {
+  const Id* const given = static_cast<const Id*>(ids);
+  constexpr uint64_t kBelowInt32 = uint64_t{1} << 31;
+  uint64_t found = 0;  // has high bits where a number does not fit int32
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t id = static_cast<int32_t>(given[i]);
+    if (sizeof(Id) > sizeof id) found |= static_cast<uint64_t>(given[i]) + kBelowInt32;
+    converted[i] = id < numbering.first ? -1 : id - numbering.base;
+  }
+  if (found >> 32 == 0) return;
+  int64_t low = 0, high = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    low = given[i] < low ? given[i] : low;
+    high = given[i] > high ? given[i] : high;
+  }
+  failure.refuse(argument, "in [-2**31, 2**31)", low < INT32_MIN ? low : high, remedy);
+}
+
 int64_t scalar_of(const Tensor& tensor) noexcept {
   if (tensor.type() == kInt32) return *static_cast<const int32_t*>(tensor.data());
   return *static_cast<const int64_t*>(tensor.data());
@@ -218,27 +238,35 @@ void decode_budget(const Tensor& budget, int64_t cap, const Rows& rows, Buffer<i
                  "raise max_predictions, or pass masking_ratio, which it caps");
 }
 
-const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Buffer<int32_t>& narrowed,
-                                Failure& failure) noexcept {
+const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Numbering numbering,
+                                Buffer<int32_t>& converted, Failure& failure) noexcept {
   check_one_per_token(argument, ids, rows, failure);
   if (failure.has_failed()) return nullptr;
-  if (ids.type() == kInt32) return static_cast<const int32_t*>(ids.data());
+  const bool is_as_stored = numbering.first == kAsStored.first;
+  if (ids.type() == kInt32 && is_as_stored) return static_cast<const int32_t*>(ids.data());
   const int64_t size = ids.num_elements();
   if (size == 0) return nullptr;
-  const int64_t* const given = static_cast<const int64_t*>(ids.data());
-  int64_t low = given[0], high = given[0];
-  for (int64_t i = 1; i < size; ++i) {
-    low = given[i] < low ? given[i] : low;
-    high = given[i] > high ? given[i] : high;
+  int32_t* const numbers = converted.allocate(size, failure);
+  if (numbers == nullptr) return nullptr;
+  convert_ids(argument, ids, numbering, "number them from 0 in each row", numbers, failure);
+  return failure.has_failed() ? nullptr : numbers;
+}
+
+void convert_ids(const char* argument, const Tensor& ids, Numbering numbering, const char* remedy, int32_t* converted,
+                 Failure& failure) noexcept {
+  const int64_t size = ids.num_elements();
+  switch (ids.type()) {
+    case kUint8:
+      return convert_as<uint8_t>(argument, ids.data(), size, numbering, remedy, converted, failure);
+    case kUint16:
+      return convert_as<uint16_t>(argument, ids.data(), size, numbering, remedy, converted, failure);
+    case kInt16:
+      return convert_as<int16_t>(argument, ids.data(), size, numbering, remedy, converted, failure);
+    case kInt32:
+      return convert_as<int32_t>(argument, ids.data(), size, numbering, remedy, converted, failure);
+    default:
+      return convert_as<int64_t>(argument, ids.data(), size, numbering, remedy, converted, failure);
   }
-  if (low < INT32_MIN || high > INT32_MAX) {
-    failure.refuse(argument, "in [-2**31, 2**31)", low < INT32_MIN ? low : high, "number them from 0 in each row");
-    return nullptr;
-  }
-  int32_t* const narrow = narrowed.allocate(size, failure);
-  if (narrow == nullptr) return nullptr;
-  for (int64_t i = 0; i < size; ++i) narrow[i] = static_cast<int32_t>(given[i]);
-  return narrow;
 }
 
 void decode_length_thresholds(const Tensor& thresholds, maskcore_call& call, Failure& failure) noexcept {

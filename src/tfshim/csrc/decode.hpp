@@ -40,9 +40,21 @@ void decode_maskable(const Tensor& maskable, const Rows& rows, maskcore_call& ca
 void decode_budget(const Tensor& budget, int64_t cap, const Rows& rows, Buffer<int64_t>& widened, maskcore_call& call,
                    Failure& failure) noexcept;
 
-// `narrowed` holds ids that come as int64. Null, without a failure, where the rows are empty.
-const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Buffer<int32_t>& narrowed,
-                                Failure& failure) noexcept;
+// How stored numbers read: from `first` on they count from 0, and smaller ones are -1.
+struct Numbering {
+  int32_t first;
+  int32_t base;
+};
+constexpr Numbering kAsStored = {INT32_MIN, 0};
+constexpr Numbering numbered_from(int32_t first) noexcept { return {first, first}; }
+
+// `converted` holds what is not int32 as stored. Null, without a failure, where the rows are empty.
+const int32_t* decode_token_ids(const char* argument, const Tensor& ids, const Rows& rows, Numbering numbering,
+                                Buffer<int32_t>& converted, Failure& failure) noexcept;
+
+// Writes ids of any integer type as int32.
+void convert_ids(const char* argument, const Tensor& ids, Numbering numbering, const char* remedy, int32_t* converted,
+                 Failure& failure) noexcept;
 
 void decode_length_thresholds(const Tensor& thresholds, maskcore_call& call, Failure& failure) noexcept;
 int32_t decode_max_n(const Tensor& max_n, Failure& failure) noexcept;

@@ -23,6 +23,8 @@ struct Kernel {
   bool has_maskable;
   bool wants_labels;
   bool wants_predictions;
+  bool converts_ids;  // to int32: T is another type than Tmasked_ids
+  DataType ids_type;  // of what is written
   DataType labels_type;
   int64_t mask_id;
   int64_t ignore_index;
@@ -33,22 +35,27 @@ int64_t largest_of(DataType type) noexcept {
 }
 
 void read_attributes(TF_OpKernelConstruction* context, Kernel& kernel, Failure& failure, TF_Status* status) noexcept {
-  DataType ids_type = kInt32;
+  DataType given_type = kInt32;
   read_span_attributes(context, kernel.span, failure, status);
   kernel.has_maskable = has_one(context, "num_maskable_positions", "maskable_positions", failure, status);
   kernel.wants_labels = has_one(context, "wants_labels", "labels", failure, status);
   kernel.wants_predictions = has_one(context, "wants_predictions", "predictions", failure, status);
   if (tf.get_code(status) == kOk)
     tf.op_kernel_construction_get_attr_type(context, "Tlabels", &kernel.labels_type, status);
-  if (tf.get_code(status) == kOk) tf.op_kernel_construction_get_attr_type(context, "T", &ids_type, status);
+  if (tf.get_code(status) == kOk) tf.op_kernel_construction_get_attr_type(context, "T", &given_type, status);
+  if (tf.get_code(status) == kOk)
+    tf.op_kernel_construction_get_attr_type(context, "Tmasked_ids", &kernel.ids_type, status);
   if (tf.get_code(status) == kOk) tf.op_kernel_construction_get_attr_int64(context, "mask_id", &kernel.mask_id, status);
   if (tf.get_code(status) == kOk)
     tf.op_kernel_construction_get_attr_int64(context, "ignore_index", &kernel.ignore_index, status);
   if (tf.get_code(status) != kOk) return;
-  if (kernel.mask_id < 0 || kernel.mask_id > largest_of(ids_type))
-    failure.refuse("mask_id", "an id that fits the dtype of input_ids", kernel.mask_id, "pass an id of the vocabulary");
-  if (kernel.labels_type != ids_type && kernel.labels_type != kInt32)
-    failure.refuse("Tlabels", "int32, or the dtype of input_ids", "another", "leave it out");
+  kernel.converts_ids = kernel.ids_type != given_type;
+  if (kernel.converts_ids && kernel.ids_type != kInt32)
+    failure.refuse("Tmasked_ids", "int32, or the dtype of input_ids", "another", "pass the dtype of input_ids");
+  if (kernel.mask_id < 0 || kernel.mask_id > largest_of(kernel.ids_type))
+    failure.refuse("mask_id", "an id that fits Tmasked_ids", kernel.mask_id, "pass an id of the vocabulary");
+  if (kernel.labels_type != kernel.ids_type && kernel.labels_type != kInt32)
+    failure.refuse("Tlabels", "int32, or Tmasked_ids", "another", "leave it out");
   const int64_t largest_label = largest_of(kernel.labels_type);
   if (kernel.ignore_index > largest_label || kernel.ignore_index < -largest_label - 1)
     failure.refuse("ignore_index", "a number that fits Tlabels", kernel.ignore_index, "use -100, as PyTorch does");
@@ -111,12 +118,23 @@ void* allocate(Run& run, int& index, DataType type, size_t bytes, const Rows& ro
   return output.is_given() ? output.data() : nullptr;
 }
 
+// Also fills `input_ids`: where they are converted, it is in the memory of masked_ids.
 void allocate_outputs(Run& run, const Kernel& kernel, const Tensor& ids, const Rows& rows,
                       maskcore_call& call) noexcept {
-  const Tensor masked_ids = Tensor::output_like_first(run, ids);
-  if (!run.is_ok()) return;
-  call.masked_ids = masked_ids.data();
-  int index = 1;
+  int index = 0;
+  if (kernel.converts_ids) {
+    call.masked_ids = allocate(run, index, kernel.ids_type, bytes_of(kernel.ids_type), rows, rows.row_length);
+    if (!run.is_ok()) return;
+    convert_ids("input_ids", ids, kAsStored, "pass ids of the vocabulary", static_cast<int32_t*>(call.masked_ids),
+                run.failure);
+    call.input_ids = call.masked_ids;
+  } else {
+    const Tensor masked_ids = Tensor::output_like_first(run, ids);
+    if (!run.is_ok()) return;
+    call.masked_ids = masked_ids.data();
+    call.input_ids = ids.data();
+    index = 1;
+  }
   if (kernel.wants_labels) {
     call.labels_kind = element_kind(kernel.labels_type);
     const size_t bytes = bytes_of(kernel.labels_type);
@@ -124,7 +142,7 @@ void allocate_outputs(Run& run, const Kernel& kernel, const Tensor& ids, const R
   }
   if (!kernel.wants_predictions) return;
   const int64_t room = num_predictions(call, rows);
-  const DataType type = ids.type();
+  const DataType type = kernel.ids_type;
   call.num_predictions = room;
   call.positions = static_cast<int32_t*>(allocate(run, index, kInt32, sizeof(int32_t), rows, room));
   call.prediction_ids = allocate(run, index, type, bytes_of(type), rows, room);
@@ -149,8 +167,7 @@ void compute(void* state, TF_OpKernelContext* context) noexcept {
   maskcore_call call = empty_call();
   SpanMemory memory;
   const Rows rows = decode_rows("input_ids", ids, call, run.failure);
-  call.input_ids = ids.data();
-  call.input_ids_kind = element_kind(ids.type());
+  call.input_ids_kind = element_kind(kernel.ids_type);
   call.mask_id = kernel.mask_id;
   call.ignore_index = kernel.ignore_index;
   if (run.is_ok() && kernel.has_maskable) {
@@ -166,7 +183,8 @@ void compute(void* state, TF_OpKernelContext* context) noexcept {
 }
 
 void declare(TF_OpDefinitionBuilder* op) noexcept {
-  tf.op_definition_builder_add_attr(op, "T: {int16, int32, int64}");
+  tf.op_definition_builder_add_attr(op, "T: {int16, uint16, int32, int64}");
+  tf.op_definition_builder_add_attr(op, "Tmasked_ids: {int16, int32, int64} = DT_INT32");
   tf.op_definition_builder_add_attr(op, "Tlabels: {int16, int32, int64} = DT_INT32");
   tf.op_definition_builder_add_attr(op, "Tmaskable_positions: " MASKCORE_TF_MASKABLE_TYPES " = DT_BOOL");
   tf.op_definition_builder_add_attr(op, "num_maskable_positions: int >= 0");
@@ -182,10 +200,10 @@ void declare(TF_OpDefinitionBuilder* op) noexcept {
   declare_span_inputs(op);
   tf.op_definition_builder_add_input(op, "maskable_positions: num_maskable_positions * Tmaskable_positions");
   declare_token_ids(op);
-  tf.op_definition_builder_add_output(op, "masked_ids: T");
+  tf.op_definition_builder_add_output(op, "masked_ids: Tmasked_ids");
   tf.op_definition_builder_add_output(op, "labels: wants_labels * Tlabels");
   tf.op_definition_builder_add_output(op, "masked_lm_positions: wants_predictions * int32");
-  tf.op_definition_builder_add_output(op, "masked_lm_ids: wants_predictions * T");
+  tf.op_definition_builder_add_output(op, "masked_lm_ids: wants_predictions * Tmasked_ids");
   tf.op_definition_builder_add_output(op, "masked_lm_weights: wants_predictions * float32");
 }
 

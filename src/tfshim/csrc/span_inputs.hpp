@@ -15,6 +15,7 @@ namespace maskcore_tf {
 struct SpanAttributes {
   bool has_word_ids;
   bool has_segment_ids;
+  int32_t first_word_id;    // smaller word ids mean no word
   int64_t ratio_e9;         // 0: budgets are given
   int64_t max_predictions;  // kNoCap: none
 };
