@@ -367,6 +367,22 @@ def test_predictions_of_fixed_size(length: int, run: Callable[..., Any]) -> None
         assert_same(run(masked_tokens, options, **given), expected)
 
 
+@pytest.mark.parametrize("output", ["labels", "positions"])
+@pytest.mark.parametrize(("length", "budget"), [(40, 0), (40, [0] * NUM_ROWS), (0, 5), (0, None)])
+def test_tokens_of_which_none_can_be_masked(length: int, budget: Any, output: str) -> None:
+    """Budgets that are known to be 0, and rows without tokens: each failed in the graph of `mask_tokens`."""
+    given = token_batch("words", length)
+    given.pop("num_tokens_to_mask")
+    limits = {"masking_ratio": 0.3} if budget is None else {"num_tokens_to_mask": budget}
+    options = {**TOKENS, **limits, "random_ids": TABLES["range"], "output": output}
+    expected = expected_tokens(**given, **options)
+    assert_same(in_a_graph(masked_tokens, options, **given), expected)
+    assert_same(masked_tokens(**given, **options), expected)
+    row = {name: value[4] for name, value in given.items()}
+    one = options | ({"num_tokens_to_mask": 0} if isinstance(budget, list) else {})
+    assert_same(in_a_graph(masked_tokens, one, **row), expected_tokens(**row, **one))
+
+
 def test_special_ids_alone_say_what_may_be_masked() -> None:
     given = token_batch("tokens", 70)
     given.pop("maskable_positions")

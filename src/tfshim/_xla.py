@@ -90,6 +90,8 @@ def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
             "pass the number of predictions a row",
         )
     settings = settings_of(call.choice, shape)
+    if settings.num_parts == 0:
+        return _nothing_masked(call, shape)
     inputs = inputs_of(call.choice, settings.length)
     ids = tf.reshape(call.input_ids, [-1, settings.length])
     if call.output == "labels":
@@ -101,6 +103,20 @@ def mask_tokens(call: TokensCall) -> MaskedTokens | PredictionTokens:
     return PredictionTokens(
         restore_shape(masked_ids, shape), *(restore_shape(result, fixed) for result in predictions)
     )
+
+
+def _nothing_masked(call: TokensCall, shape: Any) -> MaskedTokens | PredictionTokens:
+    """Return the ids as they are: of rows without tokens, or with budgets that are known to be 0."""
+    tf = tensorflow()
+    ids, index = call.input_ids, call.params.ignore_index
+    if call.output == "labels":
+        dtype = tf.as_dtype(labels_dtype(index, ids.dtype.as_numpy_dtype))
+        return MaskedTokens(ids, tf.fill(tf.shape(ids), tf.constant(index, dtype)))
+    fixed = tf.concat([tf.shape(ids)[:-1], [call.num_predictions]], axis=0)
+    none = [tf.zeros(fixed, dtype) for dtype in (tf.int32, ids.dtype, tf.float32)]
+    for tensor in none:
+        tensor.set_shape(shape[:-1].concatenate([call.num_predictions]))
+    return PredictionTokens(ids, *none)
 
 
 class _Hashed:
