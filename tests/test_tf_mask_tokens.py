@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tf_token_support import (
     OPTIONS,
     OUTPUTS,
     SPECIAL,
+    WITHOUT_XLA,
     assert_same,
     reference,
     token_ids,
@@ -29,9 +31,13 @@ import tfshim
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=WITHOUT_XLA)
 def implementation(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+# "xla" compiles for seconds, so test_tf_xla.py has cases of its own of what is not marked by this.
+EVERY_IMPLEMENTATION = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
 @pytest.fixture(params=OUTPUTS)
@@ -124,6 +130,7 @@ def test_random_ids_of_every_form(random_ids: Any, implementation: str) -> None:
         assert_same(in_a_graph(options, input_ids=ids), expected)
 
 
+@EVERY_IMPLEMENTATION
 def test_a_table_that_changes_after_the_trace(implementation: str) -> None:
     """A graph keeps the ids that it was made with."""
     ids, table = token_ids((3, 40)), np.arange(10, 60, dtype=np.int32)
@@ -236,6 +243,7 @@ def test_a_ratio_is_rounded_half_up_in_decimal(
     assert float(tf.reduce_sum(result.masked_lm_weights)) == masked
 
 
+@EVERY_IMPLEMENTATION
 def test_a_ratio_counts_only_words_that_may_be_masked(implementation: str) -> None:
     """Half of the four tokens of whole words, not of all six that may be masked."""
     options: dict[str, Any] = {"word_ids": [0, 0, 1, 1, 2, 2, 3, 3], "row_ids": 1}
@@ -282,7 +290,14 @@ def traced(spec: Sequence[int | None] | None, **options: Any) -> Any:
     return function.get_concrete_function().structured_outputs
 
 
-@pytest.mark.parametrize("spec", [None, [None], [None, None], [None, 40], [3, 40], [40]], ids=str)
+@pytest.mark.parametrize(
+    ("spec", "implementation"),
+    [
+        *itertools.product([None, [None], [None, None], [None, 40], [3, 40], [40]], WITHOUT_XLA),
+        *itertools.product([[None, 40], [3, 40], [40]], ["xla"]),
+    ],
+    ids=str,
+)
 def test_static_shapes_are_inferred(spec: list[int | None] | None, implementation: str) -> None:
     rows = tf.TensorShape(spec)
     options: dict[str, Any] = {"implementation": implementation}
@@ -315,10 +330,12 @@ def test_the_length_of_maskable_positions_is_used_too() -> None:
 
 
 def test_the_implementation_asked_for_is_in_the_graph() -> None:
-    for implementation, operation in (
-        ("custom_op", "Maskcore>MaskTokens"),
-        ("numpy_function", "PyFuncStateless"),
-    ):
+    operations = {
+        "custom_op": "Maskcore>MaskTokens",
+        "xla": "PartitionedCall",
+        "numpy_function": "PyFuncStateless",
+    }
+    for implementation, operation in operations.items():
         with tf.Graph().as_default() as graph:
             ids = tf.compat.v1.placeholder(tf.int32, [2, 30])
             tfshim.mask_tokens(
@@ -326,11 +343,13 @@ def test_the_implementation_asked_for_is_in_the_graph() -> None:
             )
         types = [node.type for node in graph.get_operations()]
         assert types.count(operation) == 1
-        assert not {"PyFunc", "EagerPyFunc"} & set(types)
+        others = {"PyFunc", "EagerPyFunc", *operations.values()} - {operation}
+        assert not others & set(types)
         found = next(node for node in graph.get_operations() if node.type == operation)
         assert not found.op_def.is_stateful
 
 
+@EVERY_IMPLEMENTATION
 def test_there_is_no_gradient_and_no_control_flow_in_the_way(implementation: str) -> None:
     """AutoGraph leaves the function alone, inside of what it converts."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tf_support import python_example, run_python
-from tf_token_support import IMPLEMENTATIONS, OPTIONS, OUTPUTS, reference, token_ids
+from tf_token_support import OPTIONS, OUTPUTS, WITHOUT_XLA, reference, token_ids
 
 import tfshim
 
@@ -23,11 +23,23 @@ ROW_IDS = np.random.default_rng(6).integers(0, 2**63 - 1, NUM_ROWS)
 ROWS = token_ids((NUM_ROWS, LENGTH), "int32", seed=8)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("output", OUTPUTS)
+BATCHES_AND_CALLS = ((60, None), (7, 2), (1, tf.data.AUTOTUNE), (16, tf.data.AUTOTUNE))
+
+
 @pytest.mark.parametrize(
-    ("batch_size", "num_parallel_calls"), [(60, None), (7, 2), (1, tf.data.AUTOTUNE), (16, tf.data.AUTOTUNE)]
-)  # fmt: skip
+    ("batch_size", "num_parallel_calls", "output", "implementation"),
+    [
+        *(
+            (*batches, output, implementation)
+            for batches in BATCHES_AND_CALLS
+            for output in OUTPUTS
+            for implementation in WITHOUT_XLA
+        ),
+        # Each size of batches compiles for seconds.
+        (16, 2, "labels", "xla"),
+        (60, tf.data.AUTOTUNE, "positions", "xla"),
+    ],
+)
 def test_a_map_does_not_depend_on_batches_or_parallel_calls(
     batch_size: int, num_parallel_calls: int | None, output: str, implementation: str
 ) -> None:
