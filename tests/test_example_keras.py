@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tf_dataset_support import Oracle, assert_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "examples"))
 
+import device_masks_keras
 import pretrain_keras
 import record_files
 import training_run
@@ -151,3 +153,25 @@ def test_the_commands_of_its_page_are_known() -> None:
     assert len(commands) == 2
     for command in commands:
         assert pretrain_keras.parse(command.removeprefix(program).split()).out
+
+
+def test_masks_made_on_the_device_are_those_of_the_kernel(text: Path, tmp_path: Path) -> None:
+    """Row by row, compiled by XLA, in every batch of two epochs; from a step on the rest of them."""
+    files = record_files.find(parse(tmp_path, text))
+    oracle = Oracle(tmp_path / "records")
+    expected = {
+        epoch: oracle.epoch(epoch, mask={"seed": SEED}, output="positions") for epoch in (0, 1)
+    }
+    mask = tf.function(device_masks_keras.device_masks(files, seed=SEED), jit_compile=True)
+    data = device_masks_keras.unmasked_data(files, 16, seed=SEED)
+    tf.random.set_seed(1)  # as a training does
+    rows = list(data.take(2 * data.steps_per_epoch))
+    assert [int(batch["epoch"][0]) for batch in rows] == np.repeat([0, 1], len(rows) // 2).tolist()
+    for batch in rows:
+        address = {"row_id": tf.bitcast(batch["row_id"], tf.int64), "epoch": batch["epoch"]}
+        assert_rows({**mask(batch), **address}, expected)
+    seen = [tuple(batch["row_id"].numpy()[:, 0]) for batch in rows]
+    first_step = data.steps_per_epoch + 3
+    rest = device_masks_keras.unmasked_data(files, 16, seed=SEED, first_step=first_step)
+    assert tuple(next(iter(rest))["row_id"].numpy()[:, 0]) == seen[first_step]
+    assert len(set(seen)) == len(seen)

@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without notes on the build
 import numpy as np
 import record_files
 import tensorflow as tf
+from device_masks_keras import device_masks, unmasked_data
 from meter import Meter, Speed, measured_peak, train_flops_per_token
 from record_files import RecordFiles
 from trainer_keras import Trainer, numbers
@@ -58,6 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--jit-compile", action="store_true", help="compile forward and backward")
     add("--mixed-precision", action="store_true", help="compute in bfloat16")
+    add("--mask-on-device", action="store_true", help="mask in the train step, by XLA")
     add("--deterministic", action="store_true", help="exact on GPUs, too; slower")
     add("--peak-tflops", type=float, help="of all devices (default: measured)")
     return parser.parse_args(arguments)
@@ -146,8 +148,9 @@ def peak_flops(strategy: Any, dtype: str) -> float:
     return one_device * strategy.num_replicas_in_sync
 
 
-def make_trainer(options: argparse.Namespace, files: RecordFiles, data: Any) -> Trainer:
+def make_trainer(options: argparse.Namespace, files: RecordFiles, seed: int) -> Trainer:
     """Return a model with its first weights, and what trains it."""
+    data = training_data(files, options.batch_size, seed=seed)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         decay_steps=max(options.steps - options.warmup_steps, 1),
@@ -163,6 +166,7 @@ def make_trainer(options: argparse.Namespace, files: RecordFiles, data: Any) -> 
         weight_decay=options.weight_decay,
         strategy=make_strategy(options.strategy, jit_compile=options.jit_compile),
         jit_compile=options.jit_compile,
+        mask=device_masks(files, seed=seed) if options.mask_on_device else None,
     )
 
 
@@ -226,11 +230,12 @@ def train(options: argparse.Namespace) -> Trainer:
     keras.mixed_precision.set_global_policy(
         "mixed_bfloat16" if options.mixed_precision else "float32"
     )
-    trainer = make_trainer(options, files, training_data(files, options.batch_size, seed=seed))
+    trainer = make_trainer(options, files, seed)
     held_out = trainer.distributed(held_out_data(files, options.batch_size, seed=seed))
     steps_done, checkpoints = restored(trainer, options.out)
     first_step = int(steps_done)
-    data = training_data(files, options.batch_size, seed=seed, first_step=first_step)
+    make_data = unmasked_data if options.mask_on_device else training_data
+    data = make_data(files, options.batch_size, seed=seed, first_step=first_step)
     batches = iter(trainer.distributed(data))
     meter, log = make_meter(options, trainer), Log(options.out)
     totals: list[dict[str, float]] = []

@@ -7,7 +7,7 @@ clocks; the model and its loss are in encoder_keras.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,23 @@ Batch = dict[str, Any]
 
 
 class Trainer:
-    """A model, its optimizer and the functions that train and evaluate it under a strategy."""
+    """A model, its optimizer and the functions that train and evaluate it under a strategy.
+
+    Parameters
+    ----------
+    size, num_heads, share_layers
+        As for `Encoder`.
+    data : dataset
+        Of masked batches; its shapes build the model.
+    schedule : LearningRateSchedule, or float
+    weight_decay : float
+    strategy : tf.distribute.Strategy, optional
+    jit_compile : bool
+        XLA compiles forward and backward.
+    mask : function, optional
+        From a batch of the training to a masked one, where batches come without masks.
+
+    """
 
     def __init__(
         self,
@@ -37,9 +53,11 @@ class Trainer:
         weight_decay: float = 0.01,
         strategy: Any = None,
         jit_compile: bool = False,
+        mask: Callable[[Batch], Batch] | None = None,
     ) -> None:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.schedule = schedule
+        self._mask = mask
         with self.strategy.scope():
             self.model = Encoder(size, num_heads=num_heads, share_layers=share_layers)
             self.model({name: tf.zeros(s.shape, s.dtype) for name, s in data.element_spec.items()})
@@ -57,6 +75,8 @@ class Trainer:
         return loss_sums(batch, self.model(batch))
 
     def _gradients_of_replica(self, batch: Batch) -> tuple[list[Any], Batch]:
+        if self._mask is not None:
+            batch = self._mask(batch)
         with tf.GradientTape() as tape:
             sums = self._sums_of_replica(batch)
             losses = [value for name, value in means(sums).items() if name.endswith("loss")]

@@ -32,7 +32,7 @@ __all__ = [
 DECIDING = (
     *("seed", "steps", "batch_size", "learning_rate", "warmup_steps", "weight_decay"),
     *("layers", "hidden_size", "heads", "feed_forward_size", "embedding_size", "no_sharing"),
-    "mixed_precision",
+    *("mixed_precision", "mask_on_device"),
 )
 
 
@@ -132,7 +132,7 @@ def check_same_run(options: argparse.Namespace, seed: int) -> None:
         Where a run is resumed with something else.
 
     """
-    wanted = {name: getattr(options, name) for name in DECIDING} | {"seed": seed}
+    wanted = {name: getattr(options, name) for name in DECIDING if name in options} | {"seed": seed}
     path: Path = options.out / "training.json"
     if path.exists() and any(options.out.glob("checkpoint*")):
         for name, value in json.loads(path.read_text(encoding="utf-8")).items():
