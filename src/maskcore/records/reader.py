@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,14 +261,14 @@ class Records:
         **Reproducibility.** As `masks`; `tfshim.masked_dataset` gives the same ids.
 
         """
-        form = self._form(columns)
         return derive_tokens(
-            form if seed is None else replace(form, mask=replace(form.mask, seed=seed)),
+            self._form(columns),
             columns,
             epoch,
             output=output,
             replacement=replacement,
             ignore_index=ignore_index,
+            **({} if seed is None else {"seed": seed}),
         )
 
     def _form(self, columns: Columns) -> RowFormat:

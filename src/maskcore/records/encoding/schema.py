@@ -262,15 +262,14 @@ def derive_spans(mask: MaskConfig, columns: Columns, epoch: ArrayLike) -> NDArra
 def derive_tokens(
     form: RowFormat, columns: Columns, epoch: ArrayLike, **options: Any
 ) -> MaskedTokens | PredictionTokens:
-    """Return masked ids by the same masks; `options` are those of `mask_tokens` that no row knows."""
+    """Return masked ids by the same masks; `options` are those of `mask_tokens` that no row knows, or another seed."""
     special_ids = tuple(sorted({token.id for token in form.special_tokens.values()}))
     return mask_tokens(
         columns["input_ids"],
         mask_id=form.special_tokens["mask"].id,
         random_ids=_random_ids(form.vocab_size, special_ids),
         epoch=epoch,
-        **_arguments(form.mask, columns),
-        **options,
+        **(_arguments(form.mask, columns) | options),
     )
 
 
