@@ -118,7 +118,7 @@ def operations_table(events: list[Event]) -> tables.Table:
         if us >= LEAST_SHARE * total
     ]
     header = ("operation", "calls", "us a call", "share of all operations")
-    return tables.Table(f"Operations of {TRACED_BATCHES} batches", header, rows)
+    return tables.Table("Operations", header, rows)
 
 
 def write_chrome_trace(events: list[Event], file: Path) -> None:
@@ -152,7 +152,13 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--layout", default="compact", help="of the made-up rows: compact, int64")
     parser.add_argument("--implementation", help="which one masks, such as xla")
     parser.add_argument("--trace", type=Path, metavar="FOLDER", help="write a trace here")
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", help="only tell what is in a trace: *.xplane.pb"
+    )
     arguments = parser.parse_args(given)
+    if arguments.read:
+        tables.print_table(operations_table(read_events(arguments.read)))
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.records or record_folder.write(
             Path(name), arguments.layout, NUM_FILES, ROWS_PER_FILE
