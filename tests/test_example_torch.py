@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -268,6 +270,28 @@ def test_a_profile_names_the_parts_of_a_step(
     assert ranges == dict.fromkeys(ranges, 4)
     printed = capsys.readouterr().out
     assert all(f"\n  {name} " in printed for name in ranges)
+
+
+def test_no_tensorflow_is_imported(folder: Path, tmp_path: Path) -> None:
+    """TensorBoard, which writes the logs, would import it where it is installed: that takes seconds."""
+    examples = str(Path(pretrain_torch.__file__).parent)
+    arguments = ["--out", str(tmp_path), "--records", str(folder), "--steps", "1"]
+    code = (
+        f"import sys; sys.path.insert(0, {examples!r}); import pretrain_torch; "
+        f"assert pretrain_torch.main({arguments}) == 0; "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'tfshim', 'keras'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == ""
+    assert (tmp_path / "checkpoint.pt").exists()
+    assert list((tmp_path / "logs").iterdir())
 
 
 def test_half_precision_trains(folder: Path, tmp_path: Path) -> None:
