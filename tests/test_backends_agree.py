@@ -49,6 +49,8 @@ LAWS: dict[str, dict[str, Any]] = {
     "only 3": {"max_n": 3, "ngram_weights": (0, 0, 1)},
     "4 to 8": {"max_n": 8, "ngram_weights": (0, 0, 0, 1, 1, 1, 1, 1)},
     "n = 10": {"max_n": 10},
+    "n = 16": {"max_n": 16},
+    "n = 17": {"max_n": 17},
     "n = 255": {"max_n": 255},
     "longest only": {"max_n": 255, "ngram_weights": (0,) * 254 + (1,)},
 }

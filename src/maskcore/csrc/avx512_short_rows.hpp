@@ -22,8 +22,6 @@ namespace {
 template <uint32_t kWords>
 class ShortRows {
  public:
-  static constexpr uint32_t kMostTokens = 128;
-
   // What `choose` is given. A lane without a row has no eligible token and no budget.
   RowLanes eligible[kWords];
   RowLanes segment_starts[kWords];  // if there are segments
@@ -35,14 +33,16 @@ class ShortRows {
   ShortRows(const KeySchedule& keys, const LengthLaw& law, const DrawPlan& plan, uint32_t row_length,
             bool has_segments) noexcept
       : keys_(keys),
-        pieces_(law),
-        finds_cuts_(PieceCutter::can_cut(law)),
+        pieces_(law, row_length),
         has_segments_(has_segments),
         row_length_(row_length),
-        num_pairs_((DrawPlan::num_pieces(law, row_length) + PieceCutter::kPieces - 1) / PieceCutter::kPieces),
-        num_steps_(4 * plan.order_blocks) {}
+        num_steps_(static_cast<uint32_t>(plan.num_steps + 3) / 4 * 4) {}
 
-  bool finds_cuts() const noexcept { return finds_cuts_; }
+  static bool can_choose(const DrawPlan& plan, uint32_t row_length) noexcept {
+    return row_length != 0 && row_length <= 128 && plan.num_steps <= kMostSteps;
+  }
+
+  bool finds_cuts() const noexcept { return pieces_.can_cut(); }
 
   // Empties all lanes.
   void clear() noexcept {
@@ -74,7 +74,7 @@ class ShortRows {
   // Sections 4.3 to 5.3. Returns a bit for each row that takes more draws than are planned, whose words mean nothing.
   uint32_t choose() noexcept {
     const EightRowBlocks blocks(keys_, row_ids_, epochs_);
-    uint32_t unfinished = finds_cuts_ ? draw_cuts(blocks) : 0;
+    uint32_t unfinished = finds_cuts() ? draw_cuts(blocks) : 0;
     find_candidates();
     for (int64_t row = 0; row < kRowLanes; ++row) list_spans(row);
     draw_steps(blocks);
@@ -105,7 +105,6 @@ class ShortRows {
 
  private:
   static constexpr uint32_t kMostSteps = 32;  // one vector of bytes in the prefix sum
-  static_assert(kMostSteps >= 4 * DrawPlan::kMostOrderBlocks, "");
 
   // By number of candidate.
   struct alignas(64) Tables {
@@ -144,17 +143,18 @@ class ShortRows {
   // Section 4.3; returns a bit for each row whose eligible tokens are not all reached.
   uint32_t draw_cuts(const EightRowBlocks& blocks) noexcept {
     constexpr uint32_t kFirst = block_counter(kPieceLength, 0);
-    PieceCutter::Units units = PieceCutter::Units::none();
-    uint32_t pair = 0;
-    for (; pair + 2 <= num_pairs_; pair += 2) {
+    PieceCutter::Units units = pieces_.start();
+    const uint32_t num_appends = pieces_.num_appends();
+    uint32_t k = 0;
+    for (; k + 2 <= num_appends; k += 2) {
       EightBlocks drawn[4];
-      blocks.draw(kFirst + 2 * pair, drawn);
+      blocks.draw(kFirst + 2 * k, drawn);
       pieces_.append(drawn[0], drawn[1], units);
       pieces_.append(drawn[2], drawn[3], units);
     }
-    if (pair < num_pairs_) {
+    if (k < num_appends) {
       EightBlocks drawn[2];
-      blocks.draw(kFirst + 2 * pair, drawn);
+      blocks.draw(kFirst + 2 * k, drawn);
       pieces_.append(drawn[0], drawn[1], units);
     }
     store_words(units.cuts, cuts);
@@ -331,10 +331,8 @@ class ShortRows {
 
   const KeySchedule& keys_;
   const PieceCutter pieces_;
-  const bool finds_cuts_;
   const bool has_segments_;
   const uint32_t row_length_;
-  const uint32_t num_pairs_;  // of blocks of piece lengths
   const uint32_t num_steps_;
 
   __m512i row_ids_;

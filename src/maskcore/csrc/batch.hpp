@@ -53,8 +53,6 @@ inline void clear_special(const Id* ids, uint32_t length, const int64_t* ranges,
 
 template <class Isa, class Position, uint32_t kWords>
 class Batch {
-  using ShortRows = typename Isa::template ShortRows<kWords>;
-
  public:
   Batch(const maskcore_call& call, int64_t group_rows, uint8_t* memory) noexcept
       : call_(call),
@@ -65,25 +63,32 @@ class Batch {
         plan_(law_, length_, typical_budget(call)),
         panels_(keys_, plan_.first_panel()),
         kernel_(keys_, law_, plan_, length_, call.word_ids != nullptr, call.segment_ids != nullptr),
-        writer_(call, keys_),
-        short_rows_(keys_, law_, plan_, length_, call.segment_ids != nullptr) {
+        writer_(call, keys_) {
     uint8_t* place = memory;
     for (int64_t member = 0; member < group_rows_; ++member, place += Scratch<Position>::num_bytes(length_))
       scratches_[member] = Scratch<Position>(place, length_);
   }
 
   void mask_rows(int64_t first_row, int64_t stop_row) noexcept {
-    const bool are_short = rows_are_short();
-    for (int64_t row = first_row; row < stop_row; row += group_rows_) {
-      const int64_t num_rows = stop_row - row < group_rows_ ? stop_row - row : group_rows_;
-      if (are_short && num_rows >= kFewestShortRows)
-        mask_short_group(row, num_rows);
-      else
-        mask_group(row, num_rows);
+    if constexpr (Isa::kHasShortRows) {
+      using ShortRows = typename Isa::template ShortRows<kWords>;
+      if (call_.word_ids == nullptr && stop_row - first_row >= kFewestShortRows &&
+          ShortRows::can_choose(plan_, length_)) {
+        ShortRows rows(keys_, law_, plan_, length_, call_.segment_ids != nullptr);
+        for (; stop_row - first_row >= kFewestShortRows; first_row += rows_from(first_row, stop_row))
+          mask_short_group(rows, first_row, rows_from(first_row, stop_row));
+      }
     }
+    for (; first_row < stop_row; first_row += rows_from(first_row, stop_row))
+      mask_group(first_row, rows_from(first_row, stop_row));
   }
 
  private:
+  // How many rows the group has that begins there.
+  int64_t rows_from(int64_t first_row, int64_t stop_row) const noexcept {
+    return stop_row - first_row < group_rows_ ? stop_row - first_row : group_rows_;
+  }
+
   uint32_t row_words() const noexcept { return kWords != 0 ? kWords : num_words(length_); }
 
   static int64_t typical_budget(const maskcore_call& call) noexcept {
@@ -137,74 +142,67 @@ class Batch {
     }
   }
 
-  bool rows_are_short() const noexcept {
-    return length_ != 0 && length_ <= ShortRows::kMostTokens && call_.word_ids == nullptr && plan_.covers_order;
-  }
-
-  void mask_short_group(int64_t first_row, int64_t num_rows) noexcept {
-    if constexpr (ShortRows::kMostTokens != 0) {
-      if (num_rows < kMostGroupRows) short_rows_.clear();
-      load_short_rows(first_row, num_rows);
-      short_rows_.count_eligible();
-      for (int64_t row = 0; row < num_rows; ++row)
-        short_rows_.budgets[row] = budget_of(first_row + row, short_rows_.num_eligible(row));
-      if (!short_rows_.finds_cuts()) cut_short_rows(first_row, num_rows);
-      const uint32_t unfinished = short_rows_.choose();
-      if (unfinished == 0 && writer_.writes_bytes_alone()) {
-        short_rows_.write_bytes(num_rows, static_cast<uint8_t*>(call_.mask) + first_row * call_.row_length);
-        return;
-      }
-      for (int64_t row = 0; row < num_rows; ++row) {
-        if ((unfinished >> row & 1) == 0)
-          write_short_row(first_row + row, row);
-        else
-          mask_group(first_row + row, 1);
-      }
+  template <class ShortRows>
+  void mask_short_group(ShortRows& rows, int64_t first_row, int64_t num_rows) noexcept {
+    if (num_rows < kMostGroupRows) rows.clear();
+    load_short_rows(rows, first_row, num_rows);
+    rows.count_eligible();
+    for (int64_t row = 0; row < num_rows; ++row) rows.budgets[row] = budget_of(first_row + row, rows.num_eligible(row));
+    if (!rows.finds_cuts()) cut_short_rows(rows, first_row, num_rows);
+    const uint32_t unfinished = rows.choose();
+    if (unfinished == 0 && writer_.writes_bytes_alone())
+      return rows.write_bytes(num_rows, static_cast<uint8_t*>(call_.mask) + first_row * call_.row_length);
+    for (int64_t row = 0; row < num_rows; ++row) {
+      if ((unfinished >> row & 1) == 0)
+        write_short_row(rows, first_row + row, row);
+      else
+        mask_group(first_row + row, 1);
     }
   }
 
-  void load_short_rows(int64_t first_row, int64_t num_rows) noexcept {
+  template <class ShortRows>
+  void load_short_rows(ShortRows& rows, int64_t first_row, int64_t num_rows) const noexcept {
     if (call_.row_ids != nullptr)
-      short_rows_.set_row_ids(call_.row_ids + first_row, num_rows);
+      rows.set_row_ids(call_.row_ids + first_row, num_rows);
     else
-      short_rows_.count_row_ids(call_.first_row_id + first_row);
+      rows.count_row_ids(call_.first_row_id + first_row);
     if (call_.epochs != nullptr)
-      short_rows_.set_epochs(call_.epochs + first_row, num_rows);
+      rows.set_epochs(call_.epochs + first_row, num_rows);
     else
-      short_rows_.set_epoch(call_.epoch);
-    if (loads_bytes() && call_.segment_ids == nullptr) {
-      const uint8_t* const maskable = static_cast<const uint8_t*>(call_.maskable) + first_row * call_.row_length;
-      return short_rows_.load_bytes(maskable, num_rows);
-    }
+      rows.set_epoch(call_.epoch);
+    if (loads_bytes() && call_.segment_ids == nullptr)
+      return rows.load_bytes(static_cast<const uint8_t*>(call_.maskable) + first_row * call_.row_length, num_rows);
     for (int64_t row = 0; row < num_rows; ++row) {
       const Scratch<Position>& s = scratches_[row];
       load_eligible(s, first_row + row);
       for (uint32_t word = 0; word < row_words(); ++word) {
-        short_rows_.eligible[word][row] = s.eligible[word];
-        if (call_.segment_ids != nullptr) short_rows_.segment_starts[word][row] = s.segment_starts[word];
+        rows.eligible[word][row] = s.eligible[word];
+        if (call_.segment_ids != nullptr) rows.segment_starts[word][row] = s.segment_starts[word];
       }
     }
   }
 
-  // For laws that `ShortRows` has no way with.
-  void cut_short_rows(int64_t first_row, int64_t num_rows) noexcept {
+  // For laws that `rows` has no way with.
+  template <class ShortRows>
+  void cut_short_rows(ShortRows& rows, int64_t first_row, int64_t num_rows) const noexcept {
     alignas(64) uint32_t draws[2 * kPanelWords];  // room for a vector that ends past the panel
     const Scratch<Position>& s = scratches_[0];
     for (int64_t row = 0; row < num_rows; ++row) {
-      if (short_rows_.num_eligible(row) == 0) continue;
+      if (rows.num_eligible(row) == 0) continue;
       const RowAddress address = address_of(first_row + row);
       panels_.draw(address, draws);
-      for (uint32_t word = 0; word < row_words(); ++word) s.eligible[word] = short_rows_.eligible[word][row];
+      for (uint32_t word = 0; word < row_words(); ++word) s.eligible[word] = rows.eligible[word][row];
       kernel_.cut_pieces(s, address, draws);
-      for (uint32_t word = 0; word < row_words(); ++word) short_rows_.cuts[word][row] = s.unit_cuts[word];
+      for (uint32_t word = 0; word < row_words(); ++word) rows.cuts[word][row] = s.unit_cuts[word];
     }
   }
 
-  void write_short_row(int64_t row, int64_t lane) noexcept {
+  template <class ShortRows>
+  void write_short_row(const ShortRows& rows, int64_t row, int64_t lane) const noexcept {
     const Scratch<Position>& s = scratches_[lane];
     for (uint32_t word = 0; word < row_words(); ++word) {
-      s.masked[word] = short_rows_.masked_word(lane, word);
-      s.span_starts[word] = short_rows_.span_starts[word][lane];
+      s.masked[word] = rows.masked_word(lane, word);
+      s.span_starts[word] = rows.span_starts[word][lane];
     }
     writer_.write_row(s, row, address_of(row));
   }
@@ -238,7 +236,7 @@ class Batch {
   }
 
   // Fills eligible, unit_starts and segment_starts.
-  void load_eligible(const Scratch<Position>& s, int64_t row) noexcept {
+  void load_eligible(const Scratch<Position>& s, int64_t row) const noexcept {
     const uint32_t words = row_words();
     if (loads_bytes()) {
       Isa::nonzero_bits(static_cast<const uint8_t*>(call_.maskable) + row * call_.row_length, length_, s.eligible);
@@ -258,7 +256,7 @@ class Batch {
     }
   }
 
-  void flag_maskable(const Scratch<Position>& s, int64_t row) noexcept {
+  void flag_maskable(const Scratch<Position>& s, int64_t row) const noexcept {
     if (call_.maskable == nullptr) {
       memset(s.flags, 1, length_);
       return;
@@ -283,7 +281,7 @@ class Batch {
     }
   }
 
-  void flag_special(const Scratch<Position>& s, int64_t row) noexcept {
+  void flag_special(const Scratch<Position>& s, int64_t row) const noexcept {
     const int64_t offset = row * call_.row_length;
     if (call_.input_ids_kind == MASKCORE_INT16)
       clear_special(static_cast<const int16_t*>(call_.input_ids) + offset, length_, call_.special_ranges,
@@ -305,7 +303,6 @@ class Batch {
   const typename Isa::FirstPanels panels_;
   RowKernel<Isa, Position, kWords> kernel_;
   const RowWriter<Isa, Position, kWords> writer_;
-  ShortRows short_rows_;
   Scratch<Position> scratches_[kMostGroupRows];
 };
 

@@ -62,8 +62,7 @@ inline void all_rounds(const KeySchedule& keys, FourBlocks (&blocks)[2]) noexcep
 
 struct Avx2 {
   static constexpr uint32_t kFewDraws = 4;
-  template <uint32_t kWords>
-  using ShortRows = NoShortRows;
+  static constexpr bool kHasShortRows = false;
   using FirstPanels = GenericFirstPanels<Avx2>;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept { return _pdep_u64(bits, mask); }

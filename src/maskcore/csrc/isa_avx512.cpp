@@ -30,6 +30,7 @@ namespace {
 struct Avx512 {
   static constexpr uint32_t kFewDraws = 0;
   using FirstPanels = maskcore::FirstPanels;
+  static constexpr bool kHasShortRows = true;
   template <uint32_t kWords>
   using ShortRows = maskcore::ShortRows<kWords == 1 ? 1 : 2>;
 

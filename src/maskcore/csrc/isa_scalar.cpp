@@ -44,8 +44,7 @@ inline uint64_t nonzero_word(const uint8_t* flags) noexcept {
 
 struct Scalar {
   static constexpr uint32_t kFewDraws = kPanelBlocks;
-  template <uint32_t kWords>
-  using ShortRows = NoShortRows;
+  static constexpr bool kHasShortRows = false;
   using FirstPanels = GenericFirstPanels<Scalar>;
 
   static uint64_t deposit_bits(uint64_t bits, uint64_t mask) noexcept {

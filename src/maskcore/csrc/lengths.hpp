@@ -30,6 +30,11 @@ struct LengthLaw {
     }
     mean_q8 = static_cast<uint32_t>(mean_q16 >> 8);
   }
+
+  // More than a row mostly has, for planning only.
+  uint32_t num_pieces(uint32_t row_length) const noexcept {
+    return static_cast<uint32_t>(uint64_t{row_length} * 256 / mean_q8) + row_length / 16;
+  }
 };
 
 inline uint32_t draw_piece_length(const LengthLaw& law, uint32_t draw) noexcept {

@@ -64,29 +64,26 @@ struct Scratch {
   }
 };
 
-// The first panel of a row holds the first blocks of both streams; how many of each is a plan for speed and changes no
-// bit.
+// How many draws are made at first; a plan for speed that changes no bit. The first panel of a row holds the first
+// blocks of both streams.
 struct DrawPlan {
   static constexpr uint32_t kMostOrderBlocks = 8;
 
   uint32_t order_blocks;   // first in the panel
   uint32_t length_blocks;  // behind them
-  bool covers_order;       // a row hardly ever takes more steps
+  int64_t num_steps;       // of the shuffle; a row hardly ever takes more
 
   DrawPlan(const LengthLaw& law, uint32_t row_length, int64_t budget) noexcept {
     // The parts taken are shorter than the pieces where boundaries cut them; one more draw for the anchor, and some for
     // the spread.
-    const int64_t parts = budget * 256 / law.mean_q8 + budget / 8 + 3;
+    const int64_t mean_parts = budget * 256 / law.mean_q8;
+    const int64_t parts = mean_parts + budget / 8 + 3;
     const int64_t order_wanted = at_most((parts + 3) / 4, kMostOrderBlocks);
-    const int64_t length_wanted = law.num_thresholds == 0 ? 0 : (int64_t{num_pieces(law, row_length)} + 7) / 8;
+    const int64_t length_wanted = law.num_thresholds == 0 ? 0 : (int64_t{law.num_pieces(row_length)} + 7) / 8;
     order_blocks = static_cast<uint32_t>(at_most(order_wanted, length_wanted < 12 ? kPanelBlocks - length_wanted : 4));
     length_blocks = static_cast<uint32_t>(at_most(length_wanted, kPanelBlocks - order_blocks));
-    covers_order = 4 * int64_t{order_blocks} >= parts - 3;
-  }
-
-  // A row hardly ever has more.
-  static uint32_t num_pieces(const LengthLaw& law, uint32_t row_length) noexcept {
-    return static_cast<uint32_t>(uint64_t{row_length} * 256 / law.mean_q8) + row_length / 16;
+    // The longer the pieces, the more of them are cut.
+    num_steps = mean_parts + (budget - mean_parts) / 4 + 2;
   }
 
   Panel first_panel() const noexcept {
@@ -102,12 +99,6 @@ struct Prepared {
   uint32_t num_candidates;  // with the anchor's
   uint32_t head;            // first token of the anchor's span
   uint32_t tail;            // first token of the anchor's unit
-};
-
-// For an `Isa` that has no way of its own with short rows.
-struct NoShortRows {
-  static constexpr uint32_t kMostTokens = 0;
-  NoShortRows(const KeySchedule&, const LengthLaw&, const DrawPlan&, uint32_t, bool) noexcept {}
 };
 
 // `kWords` is the length of a row in words where it is known at compile time, else 0.
