@@ -44,10 +44,12 @@ def test_there_are_blocks_and_commands() -> None:
 
 
 def test_numpy(folder: Path) -> None:
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(BLOCKS[0], "quickstart.md", "exec"), names)
-    masks = names["masks"]
-    assert masks.positions.shape == masks.weights.shape  # type: ignore[attr-defined]
+    masked, columns = names["masked"], names["columns"]
+    is_masked = records.open("records").spans(columns, 3) > 0
+    assert ((masked.labels >= 0) == is_masked).all()
+    assert (masked.input_ids[is_masked] != columns["input_ids"][is_masked]).any()
 
 
 class RecordingModel:
