@@ -322,6 +322,8 @@ def test_what_cannot_be_trained_is_told_in_a_line(
     (tmp_path / "checkpoint.pt").touch()
     assert f"--batch-size: 5000 in the run that {tmp_path} holds, got 32" in error_of()
     (tmp_path / "checkpoint.pt").unlink()
+    few_steps = error_of("--steps", "7", "--profile", str(tmp_path / "profile"))
+    assert "--profile: 7 of --steps are left, a profile needs 8" in few_steps
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "torch.utils.tensorboard", None)
         assert "pip install tensorboard" in error_of("--peak-tflops", "1")

@@ -86,6 +86,8 @@ def find_place(options: argparse.Namespace) -> Place:
     if device is None:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         device = torch.device(name)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # where NCCL sends from
     return Place(device, rank, num_ranks)
 
 
@@ -244,6 +246,9 @@ def train(options: argparse.Namespace) -> Trainer:
     steps_done = trainer.restore(options.out)
     if steps_done:
         say(place, f"goes on after step {steps_done:,}")
+    profiled, steps_left = sum(PROFILE_STEPS.values()), options.steps - steps_done
+    if options.profile is not None and steps_left < profiled:
+        raise ValueError(f"--profile: {steps_left} of --steps are left, a profile needs {profiled}")
     batches = training_batches(options, files, seed, place, steps_done)
     meter = make_meter(options, trainer)
     with ExitStack() as stack:
