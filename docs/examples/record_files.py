@@ -71,6 +71,9 @@ def find(options: argparse.Namespace) -> RecordFiles:
     manifest = opened.manifest
     length = options.seq_length or manifest.seq_length
     files = [Path(file) for file in opened.files(length)]
+    others = [str(other) for other in manifest.bins if other != length]
+    if others and options.seq_length is None:
+        print(f"rows of {length} tokens are read; --seq-length takes those of {', '.join(others)}")
     if options.held_out is None:
         if manifest.dupe_factor > 1:
             raise RecordsError(
