@@ -235,8 +235,8 @@ def plan(
     Notes
     -----
     **Reproducibility.** Shards are those of `build`. The figures depend on what its files depend on,
-    and on nothing else: the sample is taken from the beginnings of up to 16 files, evenly chosen in
-    the order of their names.
+    and on nothing else: the sample is taken from up to 16 files, evenly chosen in the order of their
+    names, from places all over large files of plain text and from the beginnings of others.
 
     Examples
     --------
