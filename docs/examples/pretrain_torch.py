@@ -33,7 +33,7 @@ from torch.profiler import (
     tensorboard_trace_handler,
 )
 from torch.utils.data import DataLoader
-from trainer_torch import Place, Trainer
+from trainer_torch import CHECKPOINT, Place, Trainer
 from training_run import (
     add_options,
     added,
@@ -306,10 +306,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"pretrain_torch: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print(
-                f"\npretrain_torch: interrupted; the same command goes on from the checkpoint in {options.out}",
-                file=sys.stderr,
-            )
+            is_kept = (options.out / CHECKPOINT).exists()
+            whence = f"goes on from the checkpoint in {options.out}" if is_kept else "begins anew"
+            print(f"\npretrain_torch: interrupted; the same command {whence}", file=sys.stderr)
             return 130
     return 0
 

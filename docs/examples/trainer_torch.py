@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.profiler import record_function
 from training_run import added, means
 
-__all__ = ["Place", "Trainer"]
+__all__ = ["CHECKPOINT", "Place", "Trainer"]
 
 Batch = dict[str, Tensor]
 CHECKPOINT = "checkpoint.pt"
