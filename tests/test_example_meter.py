@@ -131,3 +131,36 @@ def test_the_peak_is_that_of_the_quickest_call() -> None:
 
 def test_its_examples() -> None:
     assert doctest.testmod(meter) == (0, 5)
+
+
+@pytest.mark.parametrize(("embedding_size", "num_pair_classes"), [(16, 2), (32, 0)])
+def test_flops_are_those_that_pytorch_counts(embedding_size: int, num_pair_classes: int) -> None:
+    """All matrix multiplications of a step of the example's encoder, as PyTorch's dispatcher sees them."""
+    import encoder_torch
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    size = EncoderSize(
+        num_layers=3,
+        hidden_size=32,
+        feed_forward_size=64,
+        embedding_size=embedding_size,
+        vocab_size=100,
+        seq_length=24,
+        num_predictions=5,
+        num_pair_classes=num_pair_classes,
+    )
+    encoder = encoder_torch.Encoder(size, num_heads=4, share_layers=True)
+    row, predicted = torch.ones((2, 24), dtype=torch.int64), torch.ones((2, 5), dtype=torch.int64)
+    batch = {
+        **dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), row),
+        **dict.fromkeys(("masked_lm_positions", "masked_lm_ids"), predicted),
+        "masked_lm_weights": predicted.float(),
+        "next_sentence_labels": predicted[:, :1],
+    }
+    # Attention written out, since the fused one is not counted on CPUs.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        sums = encoder_torch.loss_sums(batch, encoder(batch))
+        sum(total for name, total in sums.items() if name.endswith("loss")).backward()
+    assert counter.get_total_flops() == train_flops_per_token(size) * 2 * 24
