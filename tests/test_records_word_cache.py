@@ -2,7 +2,6 @@
 """The word cache gives the tokenizer's own ids, for every kind of tokenizer and the nastiest text."""
 
 import functools
-import json
 import subprocess
 import sys
 import tracemalloc
@@ -12,12 +11,11 @@ import pytest
 import tokenizer_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from maskcore.records._word_cache import WordTable
 from maskcore.records.tokenising import word_cache
 from maskcore.records.tokenising.characters import base_classes
-from maskcore.records.tokenising.chunk_rule import ChunkRule, NotCut, chunk_rule
+from maskcore.records.tokenising.chunk_rule import ChunkRule
 from maskcore.records.tokenising.huggingface import HuggingFaceModel
 from maskcore.records.tokenising.tokenise import tokeniser_from_content
 from maskcore.records.tokenising.word_cache import CompiledCache, FlatIds, PlainCache
@@ -239,92 +237,6 @@ def test_both_caches_ask_for_the_same_chunks():
 )
 def test_where_text_is_cut(name, text, chunks):
     assert chunks_asked_for(name, CompiledCache, [text]) == chunks
-
-
-def settings_of(model=None, normalizer=None, pre_tokenizer=None, added=()):
-    tokenizer = Tokenizer(model or models.BPE())
-    if normalizer is not None:
-        tokenizer.normalizer = normalizer
-    if pre_tokenizer is not None:
-        tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.add_tokens(list(added))
-    return json.loads(tokenizer.to_str())
-
-
-METASPACE = pre_tokenizers.Metaspace
-UNIGRAM = models.Unigram([("<unk>", 0.0), ("▁", -1.0)], unk_id=0)
-
-
-@pytest.mark.parametrize(
-    ("parts", "reason"),
-    [
-        ({}, "no pre-tokenizer"),
-        ({"pre_tokenizer": pre_tokenizers.UnicodeScripts()}, "pre-tokenizer UnicodeScripts"),
-        (
-            {"pre_tokenizer": METASPACE(), "normalizer": normalizers.Replace(Regex("a|b "), "c")},
-            "normalizer Replace",
-        ),
-        (
-            {"pre_tokenizer": METASPACE(), "normalizer": normalizers.Replace("a", "")},
-            "normalizer Replace",
-        ),
-        (
-            {"pre_tokenizer": METASPACE(), "normalizer": normalizers.Replace("a", "b c")},
-            "normalizer Replace",
-        ),
-        (
-            {"pre_tokenizer": METASPACE(), "normalizer": normalizers.ByteLevel()},
-            "normalizer ByteLevel",
-        ),
-        ({"pre_tokenizer": METASPACE(replacement="_")}, "a marker of its own"),
-        ({"pre_tokenizer": METASPACE(), "added": ["x"]}, "added tokens"),
-        ({"pre_tokenizer": METASPACE(), "normalizer": normalizers.Prepend("▁")}, "marks spaces"),
-        (
-            {"pre_tokenizer": METASPACE(prepend_scheme="never"), "normalizer": normalizers.Strip()},
-            "strips the space",
-        ),
-        (
-            {"model": UNIGRAM, "pre_tokenizer": METASPACE(split=False)},
-            "Unigram model that sees whole sentences",
-        ),
-        (
-            {
-                "model": models.BPE({"▁": 0, "a": 1, "a▁": 2}, [("a", "▁")]),
-                "normalizer": normalizers.Replace(" ", "▁"),
-            },
-            "reach across spaces",
-        ),
-        (
-            {"pre_tokenizer": pre_tokenizers.BertPreTokenizer(), "added": ["x y"]},
-            "added token 'x y', which takes white space",
-        ),
-        (
-            {
-                "pre_tokenizer": tokenizer_files.sequence(
-                    pre_tokenizers.WhitespaceSplit(), METASPACE(prepend_scheme="first")
-                )
-            },
-            "Metaspace behind WhitespaceSplit",
-        ),
-        (
-            {"pre_tokenizer": pre_tokenizers.ByteLevel(), "added": ["x"]},
-            "adds a space to parts of words",
-        ),
-        (
-            {
-                "pre_tokenizer": tokenizer_files.sequence(
-                    pre_tokenizers.Split(Regex(r"\w+|\W+"), "isolated"),
-                    pre_tokenizers.ByteLevel(use_regex=False),
-                )
-            },
-            "before ByteLevel that are not known",
-        ),
-    ],
-)
-def test_what_is_not_known_to_be_exact_is_not_cut(parts, reason):
-    found = chunk_rule(settings_of(**parts), None)
-    assert isinstance(found, NotCut)
-    assert reason in found.reason
 
 
 def test_a_rule_that_is_wrong_is_found_out_on_sample_text(monkeypatch):

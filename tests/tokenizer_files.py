@@ -10,6 +10,7 @@ import io
 from pydoc_data.topics import topics
 from typing import NamedTuple
 
+import numpy as np
 from tokenizers import (
     Regex,
     Tokenizer,
@@ -20,6 +21,7 @@ from tokenizers import (
 )
 
 from maskcore.records.tokenising.chunk_rule import _CLIP_PATTERN, _KNOWN_PATTERNS
+from maskcore.records.tokenising.tokenise import tokeniser_from_content
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 KOREAN = [
@@ -321,3 +323,14 @@ CUT = {
     "llama2-no-prefix": lambda: llama_style(prepend=False),
     "clip": clip_style,
 }
+
+
+def sentencepiece_tokeniser(word_separator=None, **options):
+    content = sentencepiece_model(**options)
+    return tokeniser_from_content(content, "tokenizer.model", word_separator, source="test.model")
+
+
+def words_of(tokeniser, sentence):
+    tokens = tokeniser.encode([Document(b"a", [sentence])])
+    words = np.split(tokens.ids, np.flatnonzero(tokens.starts_word)[1:])
+    return [tokeniser.rule.text(word.tolist()).strip() for word in words]
