@@ -157,6 +157,12 @@ def make_trainer(options: argparse.Namespace, files: RecordFiles, seed: int) -> 
         warmup_target=options.learning_rate,
         warmup_steps=options.warmup_steps,
     )
+    strategy = make_strategy(options.strategy, jit_compile=options.jit_compile)
+    num_replicas = strategy.num_replicas_in_sync
+    if options.batch_size % num_replicas:
+        raise ValueError(
+            f"--batch-size: {options.batch_size} rows for {num_replicas} devices; pass a multiple of {num_replicas}"
+        )
     return Trainer(
         encoder_size(options, files, data.element_spec["masked_lm_positions"].shape[1]),
         data,
@@ -164,7 +170,7 @@ def make_trainer(options: argparse.Namespace, files: RecordFiles, seed: int) -> 
         share_layers=not options.no_sharing,
         schedule=schedule,
         weight_decay=options.weight_decay,
-        strategy=make_strategy(options.strategy, jit_compile=options.jit_compile),
+        strategy=strategy,
         jit_compile=options.jit_compile,
         mask=device_masks(files, seed=seed) if options.mask_on_device else None,
     )

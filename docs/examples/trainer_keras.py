@@ -79,6 +79,7 @@ class Trainer:
             batch = self._mask(batch)
         with tf.GradientTape() as tape:
             sums = self._sums_of_replica(batch)
+            # Means of each replica's rows; replicas count alike, and their gradients are added.
             losses = [value for name, value in means(sums).items() if name.endswith("loss")]
             loss = tf.add_n(losses) / self.strategy.num_replicas_in_sync
         gradients = tape.gradient(loss, self.model.trainable_variables)
