@@ -347,13 +347,14 @@ def test_the_demo_tells_its_story(tmp_path):
     assert "\n\n\n" not in topics + docstrings
 
 
-def test_ctrl_c_while_libraries_load_is_one_line():
-    """It was the traceback of an import."""
+@pytest.mark.parametrize("module", ["numpy", "maskcore._cli.build"])
+def test_ctrl_c_while_libraries_load_is_one_line(module):
+    """It was the traceback of an import; later only that of NumPy, which `import maskcore` needed."""
     program = (
         "import sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'maskcore._cli.build': raise KeyboardInterrupt\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "from maskcore.__main__ import main\n"
         "sys.exit(main(['info']))\n"

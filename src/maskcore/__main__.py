@@ -14,10 +14,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Load the command line and run it; `maskcore._cli.main`."""
     try:
         from maskcore import _cli  # noqa: PLC0415 - it brings the libraries
+
+        return _cli.main(argv)
     except KeyboardInterrupt:
         sys.stderr.write("maskcore: interrupted\n")
         return 130
-    return _cli.main(argv)
 
 
 if __name__ == "__main__":
