@@ -95,7 +95,7 @@ test-tf-matrix: $(stamps)/wheels ## run the op of one built wheel in TF_VERSIONS
 
 .PHONY: clean
 clean: ## remove what was built, but not $(VENV)
-	rm -rf build dist wheelhouse demo-records pretraining .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf build dist wheelhouse demo-records .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find $(python_folders) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
