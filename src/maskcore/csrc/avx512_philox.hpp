@@ -55,13 +55,19 @@ struct EightBlocks {
 
 template <int kFirstRound = 0, int kNum>
 inline void all_rounds(const KeySchedule& keys, EightBlocks (&blocks)[kNum]) noexcept {
+  // Not in `blocks` itself: for all that a compiler knows, writing to it could change the keys.
+  EightBlocks state[kNum];
+#pragma GCC unroll 4
+  for (int b = 0; b < kNum; ++b) state[b] = blocks[b];
 #pragma GCC unroll 10
   for (int round = kFirstRound; round < kNumRounds; ++round) {
     const __m512i k0 = _mm512_set1_epi32(static_cast<int>(keys.k0[round]));
     const __m512i k1 = _mm512_set1_epi32(static_cast<int>(keys.k1[round]));
 #pragma GCC unroll 4
-    for (int b = 0; b < kNum; ++b) blocks[b].round(k0, k1);
+    for (int b = 0; b < kNum; ++b) state[b].round(k0, k1);
   }
+#pragma GCC unroll 4
+  for (int b = 0; b < kNum; ++b) blocks[b] = state[b];
 }
 
 inline void start_panel(const Panel& panel, EightBlocks* blocks) noexcept {
