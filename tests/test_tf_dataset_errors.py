@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from tf_dataset_support import build_folder
+from tf_dataset_support import folders
 
 import tfshim
 from maskcore.records import MaskConfig, RecordsError
@@ -22,14 +22,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folders: dict[str, Path] = {}
-
-    def folder(form: str) -> Path:
-        if form not in folders:
-            folders[form] = build_folder(tmp_path_factory.mktemp("records"), form)
-        return folders[form]
-
-    return folder
+    return folders(tmp_path_factory)
 
 
 @pytest.fixture

@@ -6,13 +6,16 @@ Owns the oracle: records read by numpy, masked by `maskcore.mask_tokens`, row by
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
 import numpy as np
+import pytest
 
 import maskcore
 from maskcore import records
@@ -40,6 +43,7 @@ LAYOUTS_AND_SCHEMAS = (
     "int64", "compact", "long", "sop", "nsp-compact", "packed", "packed-compact", "tokens", "stored", "stored-compact"
 )  # fmt: skip
 NUM_SHARDS = 3
+SHUFFLED = {"shuffle_buffer_size": 50}  # several pools an epoch
 
 
 def build_folder(parent: Path, form: str, num_topics: int = 12) -> Path:
@@ -50,6 +54,18 @@ def build_folder(parent: Path, form: str, num_topics: int = 12) -> Path:
     options = {"mask": MaskConfig(seed=SEED), "num_shards": NUM_SHARDS} | FORMS[form]
     folder = parent / form
     records.build(corpus, folder, vocab_size=600, workers=1, **options)
+    return folder
+
+
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what builds the folder of a form once; for a fixture of a module."""
+    made: dict[str, Path] = {}
+
+    def folder(form: str) -> Path:
+        if form not in made:
+            made[form] = build_folder(tmp_path_factory.mktemp("records"), form)
+        return made[form]
+
     return folder
 
 
@@ -130,3 +146,25 @@ def assert_rows(batch: dict[str, Any], expected: dict[int, dict[int, dict[str, A
             got = batch[name][number]
             assert got.dtype == (np.float32 if name == "masked_lm_weights" else np.int32), name
             np.testing.assert_array_equal(got, values, err_msg=f"{name} of {row_id} in {epoch}")
+
+
+def take(dataset: Any, num_batches: int) -> list[dict[str, Any]]:
+    """Return the first batches as numpy."""
+    return list(islice(dataset.as_numpy_iterator(), num_batches))
+
+
+def addresses(batches: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Return (epoch, row id) of all rows, in order."""
+    return [
+        (int(epoch), int(row_id))
+        for batch in batches
+        for epoch, row_id in zip(batch["epoch"], batch["row_id"], strict=True)
+    ]
+
+
+def assert_equal_batches(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
