@@ -125,7 +125,7 @@ def figures() -> Figures:
     }
     del rates[pipelines.WHILE_LOOP][len(RUNGS) - 1]
     waiting = {number: [0.9, 0.5, 0.1] for number in range(len(RUNGS))}
-    return Figures(rates, waiting, {4: 3777.6}, "a processor.")
+    return Figures(rates, waiting, {4: 3777.6}, "a processor", [0.25])
 
 
 def test_tables_tell_medians(figures: Figures) -> None:
@@ -151,7 +151,10 @@ def test_figures_are_drawn_and_written_from_a_file(figures: Figures, tmp_path: P
         assert command.main(arguments) == 0
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- ladder-bench -->\na processor.\n\n| rows/s, masks by |")
+    assert text.startswith(
+        "before\n<!-- ladder-bench -->\na processor; rows of 128, batches of 256, "
+    )
+    assert "medians of 3 rounds, 3 of `tf.while_loop`; load average at the start 0.2.\n\n" in text
     assert text.endswith("|\n<!-- /ladder-bench -->\nafter\n")
 
 
@@ -161,7 +164,24 @@ def test_a_file_without_the_block_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [(704.2, "700"), (15_262.0, "15k"), (999.6, "1k"), (937_000.0, "940k")]
+    ("rate", "text"),
+    [(704.2, "700"), (15_262.0, "15k"), (999.6, "1k"), (937_000.0, "940k"), (1e6, "1M")],
 )
 def test_rates_beside_bars(rate: float, text: str) -> None:
     assert report.short(rate) == text
+
+
+def test_rounds_of_several_runs_are_put_together(figures: Figures) -> None:
+    other = Figures(
+        {"custom_op": {0: [4.0, 5.0]}}, {0: [0.7, 0.8]}, {4: 3800.0}, "a processor", [9.0]
+    )
+    both = Figures()
+    both.add_json(figures.to_json())
+    both.add_json(other.to_json())
+    assert both.rows_per_second["custom_op"][0] == [1.0, 4000.0, 1e9, 4.0, 5.0]
+    assert both.median("custom_op", 0) == 5.0
+    assert both.median_waiting(0) == 0.7
+    assert both.bytes_per_row == {4: 3800.0}
+    assert report.conditions(both).endswith(
+        "load average at the start 0.2, 9.0: other work had run, and rates are too low."
+    )

@@ -27,7 +27,11 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument(
-        "--read", type=Path, metavar="JSON", help="figures of --json, instead of measuring"
+        "--read",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help="figures of --json instead of measuring; of several runs their rounds together",
     )
     parser.add_argument(
         "--plot", type=Path, help="draw them here: .svg, .png or .pdf; needs matplotlib"
@@ -37,13 +41,15 @@ def main(given: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(given)
     if arguments.read:
-        figures = timing.Figures.from_json(arguments.read.read_text(encoding="utf-8"))
+        figures = timing.Figures()
+        for file in arguments.read:
+            figures.add_json(file.read_text(encoding="utf-8"))
     else:
-        machine = report.machine_line(arguments.rounds)
         with tempfile.TemporaryDirectory() as root:
             figures = timing.measure(Path(root), arguments.rounds, _say)
-        figures.machine = machine
-    print(figures.machine)
+        figures.machine = report.machine()
+    told = report.conditions(figures)
+    print(told)
     shown = (report.rates_table(figures), report.steps_table(figures))
     for table in shown:
         tables.print_table(table)
@@ -53,7 +59,7 @@ def main(given: list[str] | None = None) -> int:
         from bench.ladder import plot  # only here, since matplotlib may be missing
 
         plot.draw(figures, arguments.plot)
-    body = "\n\n".join([figures.machine, *map(tables.to_markdown, shown)])
+    body = "\n\n".join([told, *map(tables.to_markdown, shown)])
     for path in arguments.update:
         filled = tables.fill_block(path.read_text(encoding="utf-8"), BLOCK, body)
         path.write_text(filled, encoding="utf-8")

@@ -6,12 +6,12 @@ Knows nothing of how figures come about.
 
 from __future__ import annotations
 
-import os
 import platform
 
-from bench import libraries, machine, tables
+from bench import libraries, tables, workload
 from bench.ladder.pipelines import BATCH_SIZE, MASKERS, RUNGS, WHILE_LOOP
-from bench.ladder.timing import LOOP_ROUNDS, STEP_SECONDS, Figures
+from bench.ladder.timing import STEP_SECONDS, Figures
+from bench.machine import processor
 
 TITLES = {
     WHILE_LOOP: "`tf.while_loop`",
@@ -21,13 +21,22 @@ TITLES = {
 }
 
 
-def machine_line(rounds: int) -> str:
-    """Return what the figures depend on."""
+def machine() -> str:
+    """Return what figures depend on, of this process."""
     versions = [f"{name} {libraries.version(name)}" for name in ("tensorflow", "numpy")]
+    python = f"Python {platform.python_version()}"
+    return ", ".join([processor(), python, *versions])
+
+
+def conditions(figures: Figures) -> str:
+    """Return one line: the machine, what was read, how often, and what else the machine did."""
+    rounds = {masker: len(found[0]) for masker, found in figures.rows_per_second.items()}
+    loads = ", ".join(f"{load:.1f}" for load in figures.loads)
+    is_busy = max(figures.loads) > tables.BUSY_LOAD
     return (
-        f"{machine.processor()}, Python {platform.python_version()}, {', '.join(versions)}; rows of 128, "
-        f"batches of {BATCH_SIZE}, files in the page cache; medians of {rounds} rounds, "
-        f"{LOOP_ROUNDS} of `tf.while_loop`; load average at the start {os.getloadavg()[0]:.2f}."
+        f"{figures.machine}; rows of {workload.ROW_LENGTH}, batches of {BATCH_SIZE}, files in the page cache; "
+        f"medians of {rounds[MASKERS[-1]]} rounds, {rounds[WHILE_LOOP]} of {TITLES[WHILE_LOOP]}; "
+        f"load average at the start {loads}{': other work had run, and rates are too low' if is_busy else ''}."
     )
 
 
@@ -76,8 +85,11 @@ def _rate(rate: float | None) -> str:
 def short(rate: float) -> str:
     """Return a rate in few characters.
 
-    >>> short(704.2), short(15_262), short(312_120)
-    ('700', '15k', '310k')
+    >>> short(704.2), short(15_262), short(1e6)
+    ('700', '15k', '1M')
     """
     rounded = float(f"{rate:.2g}")
-    return f"{rounded / 1000:g}k" if rounded >= 1000 else f"{rounded:g}"
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if rounded >= unit:
+            return f"{rounded / unit:g}{letter}"
+    return f"{rounded:g}"

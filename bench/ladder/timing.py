@@ -50,6 +50,8 @@ class Figures:
     """Memory held for a cached row, of rungs that cache."""
     machine: str = ""
     """What the figures depend on."""
+    loads: list[float] = field(default_factory=list)
+    """Of the machine when each run began."""
 
     def median(self, masker: str, rung: int) -> float | None:
         """Return rows a second, or None where the pair was not measured."""
@@ -64,23 +66,26 @@ class Figures:
         """Return all figures."""
         return json.dumps(asdict(self), indent=1)
 
-    @classmethod
-    def from_json(cls, text: str) -> Figures:
-        """Return what `to_json` wrote."""
+    def add_json(self, text: str) -> None:
+        """Add what `to_json` wrote, as more rounds."""
         read = json.loads(text)
-        rates = {masker: _by_rung(found) for masker, found in read["rows_per_second"].items()}
-        waiting, held = _by_rung(read["waiting"]), _by_rung(read["bytes_per_row"])
-        return cls(rates, waiting, held, read["machine"])
+        for masker, found in read["rows_per_second"].items():
+            _extend(self.rows_per_second.setdefault(masker, {}), found)
+        _extend(self.waiting, read["waiting"])
+        self.bytes_per_row |= {int(rung): held for rung, held in read["bytes_per_row"].items()}
+        self.machine = read["machine"]
+        self.loads += read["loads"]
 
 
-def _by_rung(found: dict[str, Any]) -> dict[int, Any]:
-    """Return a mapping whose keys JSON has made texts."""
-    return {int(rung): value for rung, value in found.items()}
+def _extend(rounds: dict[int, list[float]], found: dict[str, list[float]]) -> None:
+    """Add rounds of rungs, whose numbers JSON has made texts."""
+    for rung, values in found.items():
+        rounds.setdefault(int(rung), []).extend(values)
 
 
 def measure(root: Path, rounds: int, say: Callable[[str], None]) -> Figures:
     """Check every pipeline, and time them."""
-    figures = Figures()
+    figures = Figures(loads=[os.getloadavg()[0]])
     iterators: dict[tuple[str, int], Iterator[Any]] = {}
     for number, rung in enumerate(RUNGS):
         for masker in MASKERS:
