@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
 from tf_dataset_support import (
     LAYOUTS_AND_SCHEMAS,
     SHUFFLED,
@@ -22,6 +23,7 @@ from tf_dataset_support import (
     take,
 )
 from tf_token_support import IMPLEMENTATIONS
+from tf_xla_support import TEXT_OF_PYTHON, nodes_of
 
 import tfshim
 from maskcore import records
@@ -201,6 +203,24 @@ def test_rows_of_schema_bert_come_as_they_are(folder_of: Any, form: str) -> None
     expected = {"input_ids", "input_mask", "segment_ids", "masked_lm_positions"}
     assert inputs.keys() == expected
     assert isinstance(targets, dict) == (form == "bert-pairs")
+
+
+@pytest.mark.parametrize("form", ["compact", "bins"])
+@pytest.mark.parametrize("implementation", ["custom_op", "xla"])
+def test_the_serialized_pipeline_holds_no_python(
+    folder_of: Any, form: str, implementation: str
+) -> None:
+    """So it can be saved and sent; and records of one length are parsed in one place, as batches."""
+    dataset = tfshim.masked_dataset(folder_of(form), 8, implementation=implementation)
+    variant = tf.data.experimental.to_variant(dataset)
+    serialized = tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy()
+    types = Counter(node.op for node in nodes_of(graph_pb2.GraphDef.FromString(serialized)))
+    assert not set(TEXT_OF_PYTHON) & set(types)
+    assert types["Maskcore>MaskTokens"] == (
+        0 if implementation == "xla" else 3 if form == "bins" else 1
+    )
+    assert ("PopulationCount" in types) == (implementation == "xla")
+    assert types["ParseExampleV2"] == (3 if form == "bins" else 1)
 
 
 def test_files_instead_of_a_folder(folder_of: Any) -> None:

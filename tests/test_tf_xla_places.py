@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_support import maskable_rows, python_example, reference, run_python, segment_ids, word_ids
 from tf_xla_support import (
     TEXT_OF_PYTHON,
+    expected_tokens,
     nodes_of,
     operations,
 )
@@ -33,6 +34,15 @@ ROWS = maskable_rows(SHAPE, "uint8")
 WORDS, SEGMENTS = word_ids(SHAPE), segment_ids(SHAPE)
 ROW_IDS = np.random.default_rng(6).integers(0, 2**63 - 1, NUM_ROWS)
 OPTIONS: dict[str, Any] = {"max_n": 3, "num_tokens_to_mask": 7, "seed": 11}
+TOKENS = np.random.default_rng(7).integers(0, 90, SHAPE).astype(np.int32)
+OF_TOKENS: dict[str, Any] = {
+    "mask_id": 3,
+    "random_ids": range(10, 90),
+    "special_ids": [0, 1, 2, 3],
+    "masking_ratio": 0.3,
+    "max_n": 3,
+    "seed": 11,
+}
 EXPECTED = reference(ROWS, 7, seed=11, row_ids=ROW_IDS, word_ids=WORDS, segment_ids=SEGMENTS)
 
 
@@ -41,6 +51,10 @@ def masked(rows: Any, row_ids: Any, implementation: str | None = "xla", **option
     return tfshim.get_masking_position(
         rows, row_ids=row_ids, implementation=implementation, **{**OPTIONS, **words, **options}
     )
+
+
+def masked_tokens(ids: Any, row_ids: Any, implementation: str | None) -> Any:
+    return tfshim.mask_tokens(ids, row_ids=row_ids, implementation=implementation, **OF_TOKENS)
 
 
 def compiled_around(inner: Any) -> Any:
@@ -75,6 +89,19 @@ def test_an_explicit_choice_holds_where_an_inner_function_was_traced_before() ->
     outer = compiled_around(inner)
     np.testing.assert_array_equal(outer(ROWS, ROW_IDS), EXPECTED)
     assert inner.experimental_get_tracing_count() == 1
+
+
+def test_an_explicit_choice_of_tokens_holds_there_too() -> None:
+    inner = tf.function(lambda ids, row_ids: masked_tokens(ids, row_ids, "xla"))
+    expected = expected_tokens(input_ids=TOKENS, row_ids=ROW_IDS, **OF_TOKENS)
+    for place in (inner, tf.function(lambda *given: inner(*given)._asdict(), jit_compile=True)):
+        result = place(TOKENS, ROW_IDS)
+        tensors = result.values() if isinstance(result, dict) else result
+        for tensor, array in zip(tensors, expected, strict=True):
+            np.testing.assert_array_equal(tensor, array)
+    assert inner.experimental_get_tracing_count() == 1
+    unnamed = tf.function(lambda ids, row_ids: masked_tokens(ids, row_ids, None), jit_compile=True)
+    np.testing.assert_array_equal(unnamed(TOKENS, ROW_IDS).labels, expected.labels)
 
 
 def test_the_choice_is_made_anew_at_each_call() -> None:
@@ -210,20 +237,30 @@ class Masker(tf.Module):
     def __call__(self, rows: Any, row_ids: Any) -> Any:
         return masked(rows, row_ids)
 
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, LENGTH], tf.int32), tf.TensorSpec([None], tf.int64)]
+    )
+    def tokens(self, ids: Any, row_ids: Any) -> Any:
+        return masked_tokens(ids, row_ids, "xla").labels
+
 
 def test_a_saved_model_needs_neither_python_nor_tfshim(tmp_path: Path) -> None:
     tf.saved_model.save(Masker(), str(tmp_path))
     np.save(tmp_path / "rows.npy", ROWS)
     np.save(tmp_path / "ids.npy", ROW_IDS)
+    np.save(tmp_path / "tokens.npy", TOKENS)
     code = (
         "import sys, numpy as np, tensorflow as tf\n"
         "model = tf.saved_model.load('.')\n"
         "np.save('mask.npy', model(np.load('rows.npy'), np.load('ids.npy')))\n"
+        "np.save('labels.npy', model.tokens(np.load('tokens.npy'), np.load('ids.npy')))\n"
         "print('tfshim' in sys.modules, 'maskcore' in sys.modules)\n"
     )
     assert run_python(code, tmp_path) == "False False\n"
     expected = reference(ROWS, 7, seed=11, row_ids=ROW_IDS)
     np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), expected)
+    labels = expected_tokens(input_ids=TOKENS, row_ids=ROW_IDS, **OF_TOKENS).labels
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), labels)
     saved = saved_model_pb2.SavedModel.FromString((tmp_path / "saved_model.pb").read_bytes())
     types = {node.op for node in nodes_of(saved.meta_graphs[0].graph_def)}
     assert "PopulationCount" in types
