@@ -254,6 +254,7 @@ def end_of_word_rule(
     )
 
 
+@lru_cache(maxsize=1 << 16)  # pieces end in few characters
 def _kind(character: str) -> int:
     code = ord(character)
     if any(low <= code <= high for low, high in _CJK_RANGES):
@@ -262,9 +263,11 @@ def _kind(character: str) -> int:
 
 
 def _kind_at_front(text: bytes) -> int:
-    if 0x80 <= text[0] < 0xC0:
+    if text[0] < 0x80:
+        return _kind(chr(text[0]))
+    if text[0] < 0xC0:
         return WITHIN_CHARACTER
-    for size in range(1, 5):
+    for size in range(2, 5):
         try:
             return _kind(text[:size].decode("utf-8"))
         except UnicodeDecodeError:
@@ -275,7 +278,9 @@ def _kind_at_front(text: bytes) -> int:
 
 
 def _kind_at_back(text: bytes) -> int:
-    for size in range(1, min(4, len(text)) + 1):
+    if text[-1] < 0x80:
+        return _kind(chr(text[-1]))
+    for size in range(2, min(4, len(text)) + 1):
         try:
             return _kind(text[-size:].decode("utf-8"))
         except UnicodeDecodeError:
@@ -309,7 +314,7 @@ def _byte_of_character() -> dict[str, int]:
 
 
 def _byte_level_text(piece: str) -> bytes:
-    table = _byte_of_character()
-    if all(character in table for character in piece):
-        return bytes(table[character] for character in piece)
-    return piece.encode()
+    try:
+        return bytes(map(_byte_of_character().__getitem__, piece))
+    except KeyError:
+        return piece.encode()
