@@ -53,21 +53,17 @@ struct EightBlocks {
   }
 };
 
+// Inlined, since through a reference the state would be written back after every round: for all that a compiler knows,
+// the keys might lie there.
 template <int kFirstRound = 0, int kNum>
-inline void all_rounds(const KeySchedule& keys, EightBlocks (&blocks)[kNum]) noexcept {
-  // Not in `blocks` itself: for all that a compiler knows, writing to it could change the keys.
-  EightBlocks state[kNum];
-#pragma GCC unroll 4
-  for (int b = 0; b < kNum; ++b) state[b] = blocks[b];
+__attribute__((always_inline)) inline void all_rounds(const KeySchedule& keys, EightBlocks (&blocks)[kNum]) noexcept {
 #pragma GCC unroll 10
   for (int round = kFirstRound; round < kNumRounds; ++round) {
     const __m512i k0 = _mm512_set1_epi32(static_cast<int>(keys.k0[round]));
     const __m512i k1 = _mm512_set1_epi32(static_cast<int>(keys.k1[round]));
 #pragma GCC unroll 4
-    for (int b = 0; b < kNum; ++b) state[b].round(k0, k1);
+    for (int b = 0; b < kNum; ++b) blocks[b].round(k0, k1);
   }
-#pragma GCC unroll 4
-  for (int b = 0; b < kNum; ++b) blocks[b] = state[b];
 }
 
 inline void start_panel(const Panel& panel, EightBlocks* blocks) noexcept {
@@ -154,7 +150,8 @@ class EightRowBlocks {
 
   // Blocks `first_counter` and those that follow.
   template <int kNum>
-  void draw(uint32_t first_counter, EightBlocks (&blocks)[kNum]) const noexcept {
+  void draw(uint32_t first_counter, EightBlocks (&drawn)[kNum]) const noexcept {
+    EightBlocks blocks[kNum];  // for the same reason not `drawn` itself
 #pragma GCC unroll 4
     for (int b = 0; b < kNum; ++b) {
       const uint64_t product0 = (uint64_t{first_counter} + static_cast<uint64_t>(b)) * kMultiplier0;
@@ -167,6 +164,8 @@ class EightRowBlocks {
       blocks[b].c3 = c3_;
     }
     all_rounds<2>(keys_, blocks);
+#pragma GCC unroll 4
+    for (int b = 0; b < kNum; ++b) drawn[b] = blocks[b];
   }
 
  private:
