@@ -88,7 +88,7 @@ test-wheel-aarch64: $(stamps)/wheels ## run the aarch64 wheel of `make wheels` u
 	$(with_tools) tools/test-wheel-aarch64 wheelhouse
 
 .PHONY: test-tf-matrix
-test-tf-matrix: $(stamps)/wheels ## run the op of one built wheel in TF_VERSIONS, each in a fresh environment
+test-tf-matrix: $(stamps)/wheels ## run one built wheel in TF_VERSIONS, with Keras 2 and 3, each in a fresh environment
 	rm -rf build/tf-matrix
 	$(python) -m pip wheel --quiet --no-deps --wheel-dir build/tf-matrix .
 	$(python) tools/test_tf_matrix.py build/tf-matrix $(TF_VERSIONS)

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the op of a built wheel in several TensorFlows: `python test_tf_matrix.py FOLDER VERSION...`.
+"""Run a built wheel in several TensorFlows, with Keras 2 and 3: `python test_tf_matrix.py FOLDER VERSION...`.
 
 FOLDER holds one wheel. Each version gets a fresh environment of this interpreter, with the smaller
 tensorflow-cpu where a release has one, and loses it again before the next: they are large. What is
-checked is tests/tf_matrix_check.py's business.
+checked is the business of tests/tf_matrix_*.py.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-CHECK = Path(__file__).parents[1] / "tests" / "tf_matrix_check.py"
+TESTS = Path(__file__).parents[1] / "tests"
+OPS = TESTS / "tf_matrix_check.py"
+TRAINING = TESTS / "tf_matrix_training.py"
+FIRST_WITH_KERAS_3 = (2, 16)
 
 
 def install(python: str, *requirements: str) -> bool:
@@ -33,7 +37,22 @@ def check_with(version: str, wheel: Path) -> bool:
             install(python, f"{name}=={version}", str(wheel))
             for name in ("tensorflow-cpu", "tensorflow")
         )
-        return is_installed and subprocess.run([python, "-I", CHECK], check=False).returncode == 0
+        if not is_installed:
+            return False
+        runs = [passes(python, OPS), passes(python, TRAINING)]
+        major, minor = map(int, version.split(".")[:2])
+        if (major, minor) >= FIRST_WITH_KERAS_3:
+            legacy = install(python, f"tf-keras~={major}.{minor}.0")
+            runs.append(legacy and passes(python, TRAINING, TF_USE_LEGACY_KERAS="1"))
+        return all(runs)
+
+
+def passes(python: str, script: Path, **environment: str) -> bool:
+    """Return whether a script finds nothing wrong."""
+    # As -I, which would leave out the variables, too.
+    command = [python, "-s", "-P", script]
+    done = subprocess.run(command, env=os.environ | environment, check=False)
+    return done.returncode == 0
 
 
 def main(folder: Path, versions: list[str]) -> int:
