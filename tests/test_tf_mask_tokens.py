@@ -36,7 +36,7 @@ def implementation(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-# "xla" compiles for seconds, so test_tf_xla.py has cases of its own of what is not marked by this.
+# "xla" compiles for seconds, so test_tf_xla_tokens.py has cases of its own of what is not marked by this.
 EVERY_IMPLEMENTATION = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
