@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rungs: pipelines from records to masked batches, each with one technique more than the one before.
 
-Owns the pipelines. Techniques and their names are those
-of TensorFlow's guide "Better performance with the tf.data API". Knows nothing of clocks or
-tables, or of what the masks must be.
+Owns the pipelines. Techniques and their names are those of TensorFlow's guide "Better performance with the tf.data
+API". Knows nothing of clocks or tables, or of what the masks must be.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ BUDGET = record_folder.MASK.max_predictions
 WHILE_LOOP = "while_loop"
 MASKERS = (WHILE_LOOP, "numpy_function", "xla", "custom_op")  # the first makes masks only
 AUTOTUNE = tf.data.AUTOTUNE
+# For what tf.data buffers: some 16 batches. Without a limit AUTOTUNE doubles the buffer whenever it was emptied, up to half
+# of the memory, and what is timed would have been made before.
+BUFFERED_BYTES = 2**24
 
 Dataset = Any
 Columns = dict[str, Any]
@@ -104,9 +106,10 @@ def pipeline(folders: Folders, rung: Rung, masker: str) -> Dataset:
     """Return the endless dataset of a rung; every batch has its `row_id`."""
     folder = folders.of(rung.layout)
     if rung.is_ours:
-        return tfshim.masked_dataset(
+        dataset = tfshim.masked_dataset(
             folder, BATCH_SIZE, cache=True, with_row_ids=True, implementation=masker
         )
+        return dataset.with_options(_with_little_buffer())
     opened = records.open(folder)
     files, calls = opened.files(), AUTOTUNE if rung.maps_in_parallel else None
     if rung.reads_in_parallel:
@@ -134,9 +137,15 @@ def pipeline(folders: Folders, rung: Rung, masker: str) -> Dataset:
 
 def _as_written() -> tf.data.Options:
     """Return options under which TensorFlow adds none of the techniques by itself."""
-    options = tf.data.Options()
+    options = _with_little_buffer()
     options.experimental_optimization.map_parallelization = False
     options.experimental_optimization.inject_prefetch = False
+    return options
+
+
+def _with_little_buffer() -> tf.data.Options:
+    options = tf.data.Options()
+    options.autotune.ram_budget = BUFFERED_BYTES
     return options
 
 
