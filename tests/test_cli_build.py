@@ -62,7 +62,7 @@ def test_every_option_reaches_the_build():
     expected = {
         "tokenizer": "t", "vocab_size": 30522, "text_format": "jsonl", "text_field": "body", "id_field": "id",
         "on_bad_text": "skip", "sentence_splitting": "ko", "word_separator": "\u200b",
-        "bins": (32, 64), "pairs": "sop", "short_seq_prob": 0.2, "pack": True, "mask": mask,
+        "seq_length": None, "bins": (32, 64), "pairs": "sop", "short_seq_prob": 0.2, "pack": True, "mask": mask,
         "mask_epochs": 2, "dupe_factor": 3, "schema": "bert", "layout": "compact",
         "file_format": "parquet", "num_shards": 5, "workers": 4, "overwrite": True, "verify": True,
     }  # fmt: skip

@@ -366,6 +366,10 @@ def test_counts_of_a_small_corpus(tmp_path):
         ({"num_shards": 10**5}, r"num_shards must be in \[1, 99999\], got 100000"),
         ({"workers": 0}, r"workers must be in \[1, 4096\), got 0"),
         ({"bins": ()}, "bins must be"),
+        (
+            {"bins": (32, 64), "seq_length": 128},
+            "seq_length must be left out, or 64, the longest of bins, got 128; rows are as long as",
+        ),
         ({"bins": (64, 32)}, "bins must be"),
         ({"pairs": "both"}, "pairs must be"),
         ({"pairs": "sop", "seq_length": 4}, r"seq_length must be in \[5, 67108864\], got 4"),

@@ -187,7 +187,5 @@ def build_arguments(args: argparse.Namespace, *, dry_run: bool = False) -> dict[
     """Return the keyword arguments of `maskcore.records.build`, or of `plan`."""
     names = _OPTIONS if dry_run else _OPTIONS + _RUN_OPTIONS
     chosen = {name: getattr(args, name) for name in names}
-    if args.seq_length is None:
-        del chosen["seq_length"]
     mask = MaskConfig(**{name: getattr(args, name) for name in _MASK_OPTIONS})
     return {**chosen, "mask": mask}

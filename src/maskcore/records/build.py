@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from maskcore import _checks
 from maskcore.config import MaskConfig
+from maskcore.errors import value_error
 from maskcore.records._errors import RecordsError, require
 from maskcore.records._progress import OnProgress
 from maskcore.records.engine.engine import BuildRequest, run_build
@@ -30,6 +31,8 @@ from maskcore.records.tokenising.tokenise import (
 )
 
 __all__ = ["build", "plan"]
+
+DEFAULT_SEQ_LENGTH = 128
 
 _WORKERS = _checks.IntegerRange(
     "workers", 1, 1 << 12, "in [1, 4096)", "leave it out for as many as there are cores"
@@ -50,7 +53,7 @@ def build(
     on_bad_text: str = "error",
     sentence_splitting: str | None = None,
     word_separator: str | None = None,
-    seq_length: int = 128,
+    seq_length: int | None = None,
     bins: Sequence[int] | None = None,
     pairs: str = "none",
     short_seq_prob: float | None = None,
@@ -97,8 +100,9 @@ def build(
         None takes lines as sentences; else running prose is split.
     word_separator : str, optional
         A character that the text has between words, for languages written without spaces.
-    seq_length : int in [3, 2**26]
-        Tokens in a row, special tokens and padding included. Ignored with `bins`.
+    seq_length : int in [3, 2**26], optional
+        Tokens in a row, special tokens and padding included; by default 128, or the longest of
+        `bins`.
     bins : sequence of int, optional
         Lengths of rows, ascending; a row goes to the shortest that holds it, each with files of its
         own.
@@ -172,7 +176,7 @@ def build(
         sentence_splitting=sentence_splitting,
         word_separator=word_separator,
         vocab_size=_checked_vocab_size(vocab_size) if tokenizer is None else None,
-        seq_length=seq_length,
+        seq_length=_seq_length(seq_length, bins),
         bins=None if bins is None else tuple(bins),
         pairs=pairs,
         short_seq_prob=short_seq_prob,
@@ -248,10 +252,25 @@ def plan(
     (1, 2, 2)
 
     """
+    options["seq_length"] = _seq_length(options.get("seq_length"), options.get("bins"))
     chosen = BuildOptions(
         vocab_size=_checked_vocab_size(vocab_size) if tokenizer is None else None, **options
     )
     return estimate(*_prepared(corpus, tokenizer, chosen, num_shards))
+
+
+def _seq_length(seq_length: int | None, bins: Sequence[int] | None) -> int:
+    """Return the length of rows, or of the longest, refusing one that `bins` would override."""
+    if not bins:
+        return DEFAULT_SEQ_LENGTH if seq_length is None else seq_length
+    if seq_length not in {None, max(bins)}:
+        raise value_error(
+            "seq_length",
+            f"left out, or {max(bins)}, the longest of bins",
+            seq_length,
+            "rows are as long as bins say",
+        )
+    return max(bins)
 
 
 def _checked_vocab_size(vocab_size: int) -> int:
