@@ -28,7 +28,7 @@ BERT_STYLE_BYTES = 400_000  # its cost grows with the text, and it is slow
 NUM_EPOCHS = 10
 # A worker takes half a second to start and to meet its first words, whatever follows: of 100 MB that is
 # a quarter of its time, and two workers over one tell of that.
-LARGE_BYTES = 600_000_000
+LARGE_BYTES = 1_000_000_000
 KINDS = {"wordpiece": 1.0, "byte-bpe": 1.3, "unigram": 1.3}
 
 

@@ -58,7 +58,7 @@ __all__ = ["BuildRequest", "run_build"]
 
 # A process takes about half a second to start and to meet its first words, in which another one
 # builds this much, or a quarter of it with a slow tokenizer.
-BYTES_WORTH_A_WORKER = 4 << 20
+BYTES_WORTH_A_WORKER = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
