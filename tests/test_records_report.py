@@ -135,7 +135,7 @@ def test_the_same_records_give_the_same_bytes(built, tmp_path):
 
 
 FORMS = {
-    "bins": {"bins": (16, 48), "pairs": "sop", "layout": "compact"},
+    "bins": {"seq_length": None, "bins": (16, 48), "pairs": "sop", "layout": "compact"},
     "packed": {"pack": True, "mask_epochs": 2},
     "bert": {"schema": "bert", "pairs": "nsp", "dupe_factor": 2},
     "bert parquet": {

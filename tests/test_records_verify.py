@@ -16,9 +16,9 @@ from maskcore.records.tokenising.tokenise import train_wordpiece
 
 FORMS = {
     "plain": {},
-    "bins": {"bins": (16, 48, 300), "pairs": "sop", "layout": "compact"},
+    "bins": {"seq_length": None, "bins": (16, 48, 300), "pairs": "sop", "layout": "compact"},
     "nsp": {"pairs": "nsp", "dupe_factor": 2},
-    "packed": {"pack": True, "bins": (64, 300)},
+    "packed": {"seq_length": None, "pack": True, "bins": (64, 300)},
     "parquet": {"file_format": "parquet", "pairs": "sop"},
     "bert": {"schema": "bert", "pairs": "sop", "mask_epochs": 0},
     "bert parquet": {"schema": "bert", "file_format": "parquet", "mask_epochs": 0},
