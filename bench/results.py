@@ -8,11 +8,12 @@ limits, tables or terminals.
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import MEASURES, ROWS_PER_CALL
+from bench.measure import IN_TURN, MEASURES, ROWS_PER_CALL
 
 ROW_LENGTHS = (64, 128, 512, 4096, 65_536)
 
@@ -136,6 +137,8 @@ XLA = (
 PIPELINES = tuple(
     Figure(f"pipeline-{name}-{layout}", f"a row, {layout}, {label}", ("tensorflow",))
     for name, label in (
+        ("all-cores-masked", "`masked_dataset`, labels, all cores"),
+        ("all-cores-unmasked", "`masked_dataset` without its masks, all cores"),
         ("masked", "`masked_dataset`, labels"),
         ("positions", "`masked_dataset`, positions"),
         ("numpy-function", "`masked_dataset` by numpy_function"),
@@ -199,6 +202,9 @@ def read_run(path: Path) -> Run:
         timings[info[MEASURES]] = Timing(
             stats["median"] / rows, stats["q1"] / rows, stats["q3"] / rows, stats["rounds"]
         )
+        for name, seconds in info.get(IN_TURN, {}).items():
+            low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+            timings[name] = Timing(median / rows, low / rows, high / rows, len(seconds))
     commit = report["commit_info"]
     return Run(
         report["machine_info"],

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What masks cost in the whole input pipeline: `tfshim.masked_dataset` on rows of 128, batches of 256.
 
-Beside the same pipeline without masks, with records parsed one at a time, and with masks by a
-`tf.while_loop` (`bench/peers/while_loop.py`); on one core. All read the same files, shuffled.
+Beside the same pipeline without masks, in turn, on all cores as users run it. And on one core beside
+the same without masks, with records parsed one at a time, and with masks by a `tf.while_loop`
+(`bench/peers/while_loop.py`). All read the same files, shuffled.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import pytest
 
 import maskcore
 from bench import checks, libraries, record_folder, workload
-from bench.measure import measure
-from bench.tf_data import next_batches, on_one_thread, one_core
+from bench.measure import measure, measure_in_turn
+from bench.tf_data import next_batches, on_one_thread, one_core, without_stock
 from maskcore import records
 
 BATCH_SIZE = 256
@@ -77,6 +78,23 @@ def test_masked(benchmark: Any, folder: Path, layout: str) -> None:
     measure_pipeline(benchmark, "masked", layout, masked_dataset(folder))
 
 
+def test_masked_and_not_on_all_cores(benchmark: Any, folder: Path, layout: str) -> None:
+    num_batches = 2 * BATCHES_PER_CALL
+    masked, unmasked = (
+        next_batches(without_stock(dataset), num_batches)
+        for dataset in (masked_dataset(folder), _unmasked(folder))
+    )
+    measure_in_turn(
+        benchmark,
+        f"pipeline-all-cores-masked-{layout}",
+        masked,
+        f"pipeline-all-cores-unmasked-{layout}",
+        unmasked,
+        rows_per_call=num_batches * BATCH_SIZE,
+        seconds=6.0,
+    )
+
+
 def test_positions(benchmark: Any, folder: Path, layout: str) -> None:
     measure_pipeline(benchmark, "positions", layout, masked_dataset(folder, output="positions"))
 
@@ -109,12 +127,8 @@ def _mapped(folder: Path, function: Any) -> Any:
     return mapped.prefetch(tf.data.AUTOTUNE)
 
 
-def _visible(columns: dict[str, Any]) -> dict[str, Any]:
-    return {name: columns[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-
-
-def test_without_masks(benchmark: Any, folder: Path, layout: str) -> None:
-    """All columns are handed on as they are parsed."""
+def _unmasked(folder: Path) -> Any:
+    """Return the pipeline that hands on all columns as they are parsed."""
     import tfshim
 
     manifest = records.open(folder).manifest
@@ -122,7 +136,15 @@ def test_without_masks(benchmark: Any, folder: Path, layout: str) -> None:
     def parse(serialized: Any, epochs: Any) -> Any:
         return tfshim.parse_records(serialized, manifest)
 
-    measure_pipeline(benchmark, "unmasked", layout, _mapped(folder, parse))
+    return _mapped(folder, parse)
+
+
+def _visible(columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+
+
+def test_without_masks(benchmark: Any, folder: Path, layout: str) -> None:
+    measure_pipeline(benchmark, "unmasked", layout, _unmasked(folder))
 
 
 def test_masked_by_a_while_loop(benchmark: Any, folder: Path, layout: str) -> None:

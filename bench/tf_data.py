@@ -24,6 +24,14 @@ def on_one_thread(dataset: Any) -> Any:
     return dataset.with_options(options)
 
 
+def without_stock(dataset: Any) -> Any:
+    """Return the dataset with a prefetch that holds a few batches, for its stock is made while others are timed."""
+    tf = libraries.load("tensorflow")
+    options = tf.data.Options()
+    options.autotune.ram_budget = 1 << 21
+    return dataset.with_options(options)
+
+
 @contextmanager
 def one_core() -> Iterator[None]:
     """Keep this thread, and the threads that it starts, on one core.
