@@ -63,9 +63,16 @@ def check_in_fresh_environment(python: str, requirement: str, backend: str) -> i
         return subprocess.run([fresh, "-I", CHECK, backend], check=False, cwd=folder).returncode
 
 
+def is_there(python: str) -> bool:
+    """Whether a command runs; that of a version manager may be there for a version that is not chosen."""
+    if shutil.which(python) is None:
+        return False
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
 def main(wheelhouse: Path, pythons: list[str]) -> int:
     """Return how many checks failed."""
-    present = [python for python in pythons if shutil.which(python)]
+    present = [python for python in pythons if is_there(python)]
     for python in pythons:
         if python not in present:
             print(f"MISSING: there is no {python}; the wheel is not tried with it")
