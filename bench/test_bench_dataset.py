@@ -20,7 +20,7 @@ import pytest
 import maskcore
 from bench import checks, libraries, record_folder, workload
 from bench.measure import measure, measure_in_turn
-from bench.tf_data import next_batches, on_one_thread, one_core, without_stock
+from bench.tf_data import mapped_records, next_batches, on_one_thread, one_core, without_stock
 from maskcore import records
 
 BATCH_SIZE = 256
@@ -105,28 +105,6 @@ def test_by_numpy_function(benchmark: Any, folder: Path, layout: str) -> None:
     measure_pipeline(benchmark, "numpy-function", layout, dataset)
 
 
-def _mapped(folder: Path, function: Any) -> Any:
-    """Return the pipeline of `masked_dataset` with another function from records to batches."""
-    from tfshim import _pipeline, _record_files
-
-    tf = libraries.load("tensorflow")
-    opened = _record_files.open_folder(folder)
-    rows = _record_files.rows_of_bin(opened, workload.ROW_LENGTH, num_shards=1, index=0)
-    reading = _pipeline.Reading(
-        initial_epoch=0,
-        is_endless=True,
-        shuffle_buffer_size=8192,
-        shuffle_seed=workload.SEED,
-        cache=None,
-        drop_remainder=False,
-        num_parallel_calls=None,
-        deterministic=True,
-    )
-    batches = _pipeline.record_batches(_pipeline.BinBatches(rows, BATCH_SIZE, reading))
-    mapped = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return mapped.prefetch(tf.data.AUTOTUNE)
-
-
 def _unmasked(folder: Path) -> Any:
     """Return the pipeline that hands on all columns as they are parsed."""
     import tfshim
@@ -136,7 +114,7 @@ def _unmasked(folder: Path) -> Any:
     def parse(serialized: Any, epochs: Any) -> Any:
         return tfshim.parse_records(serialized, manifest)
 
-    return _mapped(folder, parse)
+    return mapped_records(folder, BATCH_SIZE, parse)
 
 
 def _visible(columns: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +139,7 @@ def test_masked_by_a_while_loop(benchmark: Any, folder: Path, layout: str) -> No
         mask = tf.map_fn(lambda row: while_loop.mask_row(row, BUDGET, workload.MAX_N), maskable)
         return _visible(columns) | {"mask": mask, "maskable": maskable}
 
-    dataset = _mapped(folder, parse)
+    dataset = mapped_records(folder, BATCH_SIZE, parse)
     batch = next(iter(dataset))
     maskable = batch["maskable"].numpy()
     checks.exact_mask(batch["mask"].numpy(), maskable, np.minimum(BUDGET, maskable.sum(axis=1)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benches of tf.data share: one thread or core, and iteration without anything else.
 
-Knows nothing of what the datasets hold.
+Knows nothing of what is made of records.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from bench import libraries
+from bench import libraries, workload
 
 
 def on_one_thread(dataset: Any) -> Any:
@@ -22,6 +23,34 @@ def on_one_thread(dataset: Any) -> Any:
     options.threading.max_intra_op_parallelism = 1
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+def mapped_records(
+    folder: Path,
+    batch_size: int,
+    function: Callable[[Any, Any], Any],
+    *,
+    drop_remainder: bool = False,
+) -> Any:
+    """Return the pipeline of `masked_dataset` with another function from records and epochs to batches."""
+    from tfshim import _pipeline, _record_files
+
+    tf = libraries.load("tensorflow")
+    opened = _record_files.open_folder(folder)
+    rows = _record_files.rows_of_bin(opened, workload.ROW_LENGTH, num_shards=1, index=0)
+    reading = _pipeline.Reading(
+        initial_epoch=0,
+        is_endless=True,
+        shuffle_buffer_size=8192,
+        shuffle_seed=workload.SEED,
+        cache=None,
+        drop_remainder=drop_remainder,
+        num_parallel_calls=None,
+        deterministic=True,
+    )
+    batches = _pipeline.record_batches(_pipeline.BinBatches(rows, batch_size, reading))
+    mapped = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return mapped.prefetch(tf.data.AUTOTUNE)
 
 
 def without_stock(dataset: Any) -> Any:

@@ -24,6 +24,7 @@ from meter import EncoderSize, Meter
 
 import maskcore
 from bench import libraries, machine, record_folder, tables, workload
+from bench.tf_data import mapped_records
 
 BERT_SMALL = EncoderSize(  # Turc et al., "Well-Read Students Learn Better", 2019, section 4.1
     num_layers=4,
@@ -79,24 +80,9 @@ def masked_batches(folder: Path, batch_size: int) -> Any:
 
 def unmasked_batches(folder: Path, batch_size: int) -> Any:
     """Return the same pipeline, which hands rows on as they are stored."""
-    import tensorflow as tf
-
     import tfshim
     from maskcore import records
-    from tfshim import _pipeline, _record_files
 
-    opened = _record_files.open_folder(folder)
-    rows = _record_files.rows_of_bin(opened, workload.ROW_LENGTH, num_shards=1, index=0)
-    reading = _pipeline.Reading(
-        initial_epoch=0,
-        is_endless=True,
-        shuffle_buffer_size=8192,
-        shuffle_seed=workload.SEED,
-        cache=None,
-        drop_remainder=True,
-        num_parallel_calls=None,
-        deterministic=True,
-    )
     manifest = records.open(folder).manifest
     wanted = ("input_ids", "attention_mask", "token_type_ids", "word_ids", "row_id")
 
@@ -104,8 +90,7 @@ def unmasked_batches(folder: Path, batch_size: int) -> Any:
         columns = tfshim.parse_records(serialized, manifest)
         return {name: columns[name] for name in wanted}
 
-    batches = _pipeline.record_batches(_pipeline.BinBatches(rows, batch_size, reading))
-    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return mapped_records(folder, batch_size, parse, drop_remainder=True)
 
 
 def predictions(batch_size: int, size: EncoderSize) -> dict[str, Any]:
